@@ -1,0 +1,108 @@
+"""What the log needs of a database: a locked write transaction, reads, and a snapshot to stream from.
+
+All SQL of the project marks parameters by `?`. Each adapter raises the errors of `domain/errors.py` and nothing of its driver's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from lineagelog.domain.errors import ConstraintError, StoreReadOnlyError
+from lineagelog.projections.reader import Reader, Row
+from lineagelog.projections.table import Dialect, Scalar
+
+
+class UniquenessError(ConstraintError):
+    """A row would break a uniqueness rule; the whole transaction was rolled back.
+
+    Attributes:
+        table: Table of the rule.
+        columns: Columns of the rule.
+    """
+
+    def __init__(self, table: str, columns: tuple[str, ...]) -> None:
+        super().__init__(table, columns)
+        self.table = table
+        self.columns = columns
+
+    def __str__(self) -> str:
+        return f"another row of {self.table} has the same {', '.join(self.columns)} already"
+
+
+class Transaction(ABC):
+    """A write transaction that holds the log's lock."""
+
+    @abstractmethod
+    def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
+        """Run a query and return all rows."""
+
+    @abstractmethod
+    def execute(self, sql: str, parameters: Sequence[Scalar] = ()) -> None:
+        """Run a statement."""
+
+    @abstractmethod
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Scalar]]) -> None:
+        """Run a statement once for each row."""
+
+    @abstractmethod
+    def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Scalar]]) -> None:
+        """Insert rows by the fastest way the driver knows."""
+
+    @abstractmethod
+    def now(self) -> str:
+        """Read the clock of the database's host: UTC text of 27 characters."""
+
+
+class Database(ABC):
+    """One database, used from any number of threads and processes.
+
+    Attributes:
+        dialect: `sqlite` or `postgresql`.
+        name: The database as an error may call it: a path, or a URL without credentials.
+        read_only: Writes are refused.
+    """
+
+    dialect: Dialect
+    name: str
+    read_only: bool = False
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Begin a write transaction: waits for the log's lock, commits at the end, rolls back on an error.
+
+        Raises:
+            StoreReadOnlyError: The database was opened for reading.
+            StoreUnavailableError: The database cannot be reached, or the lock was not free in time.
+            UniquenessError: A row broke a uniqueness rule.
+        """
+        if self.read_only:
+            raise StoreReadOnlyError(
+                f"{self.name} can be read but not written; nothing was recorded. Check the permissions of the file "
+                "and its folder"
+            )
+        return self._write()
+
+    @abstractmethod
+    def _write(self) -> AbstractContextManager[Transaction]:
+        """Begin a write transaction."""
+
+    @abstractmethod
+    def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
+        """Run a query on its own and return all rows."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Reader]:
+        """Open one consistent view for several reads, on a connection of its own."""
+
+    @abstractmethod
+    def table_names(self) -> set[str]:
+        """List the tables of the database."""
+
+    @abstractmethod
+    def trigger_names(self) -> set[str]:
+        """List the triggers that protect the log."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections; the object is not used afterwards."""

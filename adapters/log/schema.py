@@ -1,0 +1,113 @@
+"""The tables of the log itself: events, the head, and how far followers of the log have read.
+
+Events are append-only: triggers refuse UPDATE, DELETE and TRUNCATE. Whoever owns the database can drop them; `verify` notices.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lineagelog.adapters.log.database import Database, Transaction
+from lineagelog.domain.errors import SchemaVersionError
+from lineagelog.domain.store import FORMAT_VERSION
+from lineagelog.projections.table import Column, Table, create_indexes, create_table
+
+EVENTS: Final = Table(
+    "events",
+    (
+        Column("position", "int", doc="place in the whole log, from 1, without gaps"),
+        Column("event_id", "id", doc="UUIDv7 made by the client"),
+        Column("stream", "id", doc="record the fact is about"),
+        Column("version", "int", doc="place in the stream, from 1"),
+        Column("topic", doc="stored name of the kind of fact"),
+        Column("recorded_at", "time", doc="when it was recorded, by the clock of the database's host"),
+        Column("actor", "id", null=True, doc="user who did it"),
+        Column("run", "id", null=True, doc="run it was done in"),
+        Column("reason", null=True, doc="why, in the user's words"),
+        Column("context", "json", doc="authentication, session, host, software"),
+        Column("payload", "json", doc="the fact"),
+        Column("leaf_hash", doc="Merkle leaf over all columns before it, hexadecimal"),
+    ),
+    unique=(("event_id",), ("stream", "version")),
+)
+
+HEAD: Final = Table(
+    "log_head",
+    (
+        Column("id", "int", doc="always 1"),
+        Column("format", "int", doc="form in which the store is written"),
+        Column("position", "int", doc="last position given out"),
+        Column("frontier", doc="peaks of the Merkle tree, hexadecimal"),
+        Column("root", doc="Merkle tree head, hexadecimal"),
+    ),
+)
+
+TRACKING: Final = Table(
+    "log_tracking",
+    (
+        Column("application_name", doc="follower of a log"),
+        Column("notification_id", "int", doc="last position it has handled"),
+    ),
+)
+
+TRIGGERS: Final = {
+    "sqlite": {
+        "events_refuse_update": "CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events "
+        "BEGIN SELECT RAISE(ABORT, 'events are never changed'); END",
+        "events_refuse_delete": "CREATE TRIGGER events_refuse_delete BEFORE DELETE ON events "
+        "BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END",
+    },
+    "postgresql": {
+        "events_refuse_change": "CREATE TRIGGER events_refuse_change BEFORE UPDATE OR DELETE ON events "
+        "FOR EACH ROW EXECUTE FUNCTION refuse_change_of_events()",
+        "events_refuse_truncate": "CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON events "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_events()",
+    },
+}
+"""Triggers that keep events as they are, by dialect and name."""
+
+_REFUSE_FUNCTION: Final = """CREATE OR REPLACE FUNCTION refuse_change_of_events() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'events are never changed or deleted'; END $$"""
+
+READ_HEAD: Final = "SELECT position, frontier, root, format FROM log_head WHERE id = 1"
+
+
+def create_log(database: Database) -> None:
+    """Create the tables of the log if they are not there; any number of processes may do so at once."""
+    if EVENTS.name in database.table_names():
+        return
+    with database.write() as transaction:
+        # Another process may have been first while this one waited for the lock.
+        if not _exists(transaction, database.dialect):
+            for table in (EVENTS, HEAD, TRACKING):
+                transaction.execute(create_table(table, database.dialect))
+                for statement in create_indexes(table):
+                    transaction.execute(statement)
+            if database.dialect == "postgresql":
+                transaction.execute(_REFUSE_FUNCTION)
+            for statement in TRIGGERS[database.dialect].values():
+                transaction.execute(statement)
+            transaction.execute(
+                "INSERT INTO log_head (id, format, position, frontier, root) VALUES (1, ?, 0, '', ?)",
+                (FORMAT_VERSION, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            )
+
+
+def check_format(database: Database) -> None:
+    """Refuse a store that a newer version of the software has written.
+
+    Raises:
+        SchemaVersionError: The store's format is newer than this software knows.
+    """
+    (_, _, _, number), *_ = database.read(READ_HEAD)
+    if number > FORMAT_VERSION:
+        raise SchemaVersionError(
+            f"{database.name} is written in store format {number}; this software knows formats up to {FORMAT_VERSION}. "
+            "Install a newer lineagelog"
+        )
+
+
+def _exists(transaction: Transaction, dialect: str) -> bool:
+    if dialect == "sqlite":
+        return bool(transaction.read("SELECT 1 FROM sqlite_schema WHERE name = 'events'"))
+    return bool(transaction.read("SELECT 1 WHERE to_regclass('events') IS NOT NULL"))

@@ -1,0 +1,318 @@
+"""The database adapter for SQLite: settings, the write lock, one connection per thread.
+
+Settings. `synchronous=FULL`: in WAL mode with NORMAL a power cut loses acknowledged commits. `secure_delete`: nothing
+that was removed stays readable in free pages. `trusted_schema=OFF`: a prepared file cannot run functions through views.
+No memory map: a stray write through one would reach the file.
+
+The lock. Each write transaction, and each checkpoint of the write-ahead log, runs under an `flock` on a file beside the database.
+That gives waiting writers a fair order, and it keeps two of our connections from resetting the write-ahead log at the same time, which
+corrupts the file in SQLite 3.7.0 to 3.51.2 (fixed in 3.51.3, 3.50.7 and 3.44.6).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
+from lineagelog.domain.errors import LineageLogError, StorageError, StoreReadOnlyError, StoreUnavailableError
+from lineagelog.domain.values import time_text
+from lineagelog.projections.reader import Reader, Row
+from lineagelog.projections.table import Dialect, Scalar
+
+LOCK_TIMEOUT_S: Final = 30.0
+"""Longest wait for the write lock, seconds."""
+
+_NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "fuse.sshfs"})
+_FETCH_ROWS: Final = 2000
+
+
+class SQLiteDatabase(Database):
+    """A database in one file, or in memory for views that live in one process only."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, path: Path | None, *, create: bool = False, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        """Open a database.
+
+        Args:
+            path: The file; `None` for a private database in memory.
+            create: Make the file if it does not exist, readable by its owner only.
+            lock_timeout_s: Longest wait for the write lock, seconds.
+
+        Raises:
+            StorageError: The file lies on a network file system, whose locks do not protect it.
+            StoreUnavailableError: The file does not exist or is not a database.
+        """
+        self._path = path
+        self._timeout_s = lock_timeout_s
+        self._local = threading.local()
+        self._all: list[_Connection] = []
+        self._memory: _Connection | None = None
+        self.name = str(path) if path else "a database in memory"
+        if path is None:
+            self._memory = self._connect()
+            return
+        _refuse_network_file_system(path)
+        if create and not path.exists():
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if not path.is_file():
+            raise StoreUnavailableError(f"the database {path} does not exist; create a store with `prov init`")
+        self.read_only = not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        self._connection()
+
+    def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
+        """Run a query on its own and return all rows."""
+        with _translated(self.name):
+            return self._connection().sqlite.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def _write(self) -> Iterator[Transaction]:
+        connection = self._connection()
+        with connection.lock(self._timeout_s), _translated(self.name):
+            sqlite = connection.sqlite
+            sqlite.execute("BEGIN IMMEDIATE")
+            try:
+                yield _SQLiteTransaction(sqlite)
+                sqlite.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled the transaction back already.
+                if sqlite.in_transaction:
+                    sqlite.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """Open one consistent view for several reads, on a connection of its own."""
+        if self._memory is not None:
+            with _translated(self.name):
+                yield _SQLiteReader(self._memory.sqlite)
+            return
+        connection = self._connect()
+        try:
+            with _translated(self.name):
+                connection.sqlite.execute("BEGIN")
+                yield _SQLiteReader(connection.sqlite)
+        finally:
+            self._all.remove(connection)
+            connection.close(self._timeout_s)
+
+    def table_names(self) -> set[str]:
+        """List the tables of the database."""
+        return {name for (name,) in self.read("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+    def trigger_names(self) -> set[str]:
+        """List the triggers that protect the log."""
+        return {name for (name,) in self.read("SELECT name FROM sqlite_schema WHERE type = 'trigger'")}
+
+    def close(self) -> None:
+        """Close all connections that belong to this process."""
+        for connection in self._all:
+            connection.close(self._timeout_s)
+        self._all.clear()
+        self._local = threading.local()
+
+    def _connection(self) -> _Connection:
+        if self._memory is not None:
+            return self._memory
+        connection: _Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.pid != os.getpid():
+            # A connection must not be carried across a fork: parent and child would share its locks.
+            if connection is not None:
+                self._all.clear()
+            connection = self._local.connection = self._connect()
+        return connection
+
+    def _connect(self) -> _Connection:
+        with _translated(self.name):
+            connection = _Connection(self._path, read_only=self.read_only)
+        self._all.append(connection)
+        return connection
+
+
+class _Connection:
+    """A SQLite connection, and the descriptor through which its thread takes the write lock."""
+
+    def __init__(self, path: Path | None, *, read_only: bool) -> None:
+        self.pid = os.getpid()
+        self._lock_file: int | None = None
+        self._read_only = read_only
+        if path is None:
+            self.sqlite = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            return
+        target = path.absolute().as_uri()
+        if read_only:
+            # Without write access the shared-memory file cannot be made; with no write-ahead log there is nothing
+            # in it, and the database file alone is the whole truth.
+            wal = path.with_name(path.name + "-wal")
+            target += "?mode=ro" if wal.exists() and wal.stat().st_size else "?immutable=1"
+        else:
+            target += "?mode=rw"
+            self._lock_file = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.sqlite = sqlite3.connect(
+            target, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=256
+        )
+        settings = ["synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF", "mmap_size=0"]
+        if sys.platform == "darwin":
+            # On macOS only F_FULLFSYNC reaches the medium.
+            settings += ["fullfsync=ON", "checkpoint_fullfsync=ON"]
+        for setting in settings:
+            self.sqlite.execute(f"PRAGMA {setting}")
+        if not read_only and self.sqlite.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            with self.lock(LOCK_TIMEOUT_S):
+                self.sqlite.execute("PRAGMA journal_mode=WAL")
+
+    @contextmanager
+    def lock(self, timeout_s: float) -> Iterator[None]:
+        """Hold the write lock of the database."""
+        if self._lock_file is None:
+            yield
+            return
+        _flock(self._lock_file, timeout_s)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def close(self, timeout_s: float) -> None:
+        """Close the connection under the lock, since closing the last one runs a checkpoint."""
+        if self.pid != os.getpid():
+            return
+        with self.lock(timeout_s):
+            self.sqlite.close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+class _SQLiteReader(Reader):
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, sqlite: sqlite3.Connection) -> None:
+        self._sqlite = sqlite
+
+    def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
+        return self._sqlite.execute(sql, parameters).fetchall()
+
+    def stream(self, sql: str, parameters: Sequence[Scalar] = ()) -> Iterator[Row]:
+        cursor = self._sqlite.execute(sql, parameters)
+        while rows := cursor.fetchmany(_FETCH_ROWS):
+            yield from rows
+
+
+class _SQLiteTransaction(Transaction):
+    def __init__(self, sqlite: sqlite3.Connection) -> None:
+        self._sqlite = sqlite
+
+    def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
+        return self._sqlite.execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str, parameters: Sequence[Scalar] = ()) -> None:
+        self._sqlite.execute(sql, parameters)
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Scalar]]) -> None:
+        self._sqlite.executemany(sql, rows)
+
+    def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Scalar]]) -> None:
+        marks = ", ".join("?" * len(columns))
+        self._sqlite.executemany(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608 - names from the schema only
+            rows,
+        )
+
+    def now(self) -> str:
+        return time_text(datetime.now(UTC))
+
+
+def _flock(descriptor: int, timeout_s: float) -> None:
+    """Take a lock that is waited for in turn, but not for ever.
+
+    Raises:
+        StoreUnavailableError: The lock was not free in time.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        return
+    # The kernel hands a lock to those who block on it in their order, but knows no time limit; so a thread blocks.
+    state = threading.Lock()
+    outcome = {"taken": False, "given_up": False}
+    done = threading.Event()
+
+    def block() -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with state:
+            outcome["taken"] = True
+            if outcome["given_up"]:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        done.set()
+
+    threading.Thread(target=block, name="lineagelog-lock", daemon=True).start()
+    done.wait(timeout_s)
+    with state:
+        if not outcome["taken"]:
+            outcome["given_up"] = True
+            raise StoreUnavailableError(
+                f"another process has held the store's write lock for {timeout_s:g} seconds; nothing was recorded. "
+                "Find it with `lsof` on the .lock file beside the database, or try again"
+            )
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Raise errors of this project in place of the driver's."""
+    try:
+        yield
+    except LineageLogError:
+        raise
+    except sqlite3.IntegrityError as exc:
+        text = str(exc)
+        if text.startswith("UNIQUE constraint failed: "):
+            places = [
+                part.strip().partition(".") for part in text.removeprefix("UNIQUE constraint failed: ").split(",")
+            ]
+            raise UniquenessError(places[0][0], tuple(column for _, _, column in places)) from exc
+        raise StorageError(f"{name} refused a write: {exc}; nothing was recorded") from exc
+    except sqlite3.OperationalError as exc:
+        text = str(exc)
+        if "readonly" in text or "read-only" in text:
+            raise StoreReadOnlyError(f"{name} can be read but not written; nothing was recorded ({exc})") from exc
+        if "locked" in text or "unable to open" in text or "disk" in text or "full" in text:
+            raise StoreUnavailableError(f"{name} cannot be used now: {exc}; nothing was recorded, try again") from exc
+        raise StorageError(f"{name} could not carry out a statement: {exc}") from exc
+    except sqlite3.DatabaseError as exc:
+        raise StorageError(f"{name} is damaged or not a SQLite database: {exc}; restore it from a backup") from exc
+
+
+def _refuse_network_file_system(path: Path) -> None:
+    """Refuse files whose locks other machines do not see (Linux; other systems are not checked).
+
+    Raises:
+        StorageError: The folder is mounted from another machine.
+    """
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return
+    folder = path.parent.resolve()
+    best, kind = Path("/"), ""
+    for line in mounts.read_text().splitlines():
+        fields = line.split(" ")
+        point = Path(fields[1].replace("\\040", " "))
+        if len(fields) > 2 and folder.is_relative_to(point) and len(point.parts) >= len(best.parts):
+            best, kind = point, fields[2]
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise StorageError(
+            f"{folder} lies on a network file system ({kind}), where SQLite's locks do not hold; "
+            "keep the store on a local disk, or use PostgreSQL: `prov init --db postgresql://…`"
+        )

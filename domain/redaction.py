@@ -1,0 +1,146 @@
+"""Secrets never enter an event: what looks like one is replaced before the event is built.
+
+Two signs are used: the name of a field (`password`, `api_key`, …) and the shape of a value (keys of known services, tokens, private
+keys, credentials inside URLs). What is replaced is said in the event, so that nobody takes the mark for the value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lineagelog.domain.values import Json
+
+MARK: Final = "[redacted]"
+
+_SECRET_NAME: Final = re.compile(
+    r"(?:^|[_\-.\s])(?:pass(?:word|wd|phrase)?|pwd|secrets?|tokens?|api[_\-]?keys?|access[_\-]?keys?|private[_\-]?keys?|"
+    r"credentials?|auth(?:orization)?|bearer|cookies?|session[_\-]?keys?|client[_\-]?secrets?|sas|dsn)(?:$|[_\-.\s])",
+    re.IGNORECASE,
+)
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+# Named groups: `keep` and `end` are left standing around the secret.
+_SHAPES: Final = tuple(
+    re.compile(pattern, flags)
+    for pattern, flags in (
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        (r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA)[A-Z0-9]{16}\b", 0),
+        (r"(?P<keep>aws.{0,20}?(?:secret|key).{0,20}?[=:]\s*['\"]?)[A-Za-z0-9/+=]{40}\b", re.IGNORECASE),
+        (r"\bAIza[A-Za-z0-9_\-]{35}", 0),
+        (r"\bya29\.[A-Za-z0-9_\-]{20,}", 0),
+        (r"\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{20,}", 0),
+        (r"\bgithub_pat_[A-Za-z0-9_]{20,}", 0),
+        (r"\bglpat-[A-Za-z0-9_\-]{16,}", 0),
+        (r"\bxox[abeoprs]-[A-Za-z0-9\-]{10,}", 0),
+        (r"\b(?:sk|rk|pk)[-_](?:live|test|proj|ant)[-_][A-Za-z0-9_\-]{10,}", 0),
+        (r"\bsk-[A-Za-z0-9]{20,}", 0),
+        (r"\bhf_[A-Za-z0-9]{20,}", 0),
+        (r"\bpypi-[A-Za-z0-9_\-]{20,}", 0),
+        (r"\bnpm_[A-Za-z0-9]{20,}", 0),
+        (r"\bdop_v1_[a-f0-9]{32,}", 0),
+        (r"\bSG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}", 0),
+        (r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*", 0),
+        (r"(?P<keep>\b(?:Bearer|Basic)\s+)[A-Za-z0-9+/=_\-.~]{12,}", re.IGNORECASE),
+        (r"(?P<keep>[A-Za-z][A-Za-z0-9+.\-]*://)[^\s/@:'\"]*:[^\s/@'\"]*(?P<end>@)", 0),
+        (r"(?P<keep>https?://)[A-Za-z0-9_\-]{20,}(?P<end>@)", 0),
+        (
+            r"(?P<keep>[?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|sig|AWSAccessKeyId|token|access_token|"
+            r"api_key|apikey|key|password|secret)=)[^&\s'\"#]+",
+            re.IGNORECASE,
+        ),
+        (
+            r"(?P<keep>\b(?:password|passwd|pwd|passphrase|secret|token|api[_\-]?key|access[_\-]?key|client[_\-]?secret)"
+            r"['\"]?\s*(?:=|:)\s*['\"])[^'\"\n]{4,}(?P<end>['\"])",
+            re.IGNORECASE,
+        ),
+        (
+            r"(?P<keep>(?:^|\s)(?:--?|)(?:password|passwd|pwd|token|secret|api[_\-]?key|access[_\-]?key)[= ])[^\s'\"]{4,}",
+            re.IGNORECASE,
+        ),
+        (r"(?P<keep>\bmachine\s+\S+\s+login\s+\S+\s+password\s+)\S+", re.IGNORECASE),
+    )
+)
+
+
+def redact_text(text: str) -> tuple[str, bool]:
+    """Replace everything in a text that has the shape of a secret.
+
+    Returns:
+        The text, and whether anything was replaced.
+    """
+    found = False
+    for shape in _SHAPES:
+        text, count = shape.subn(_mark, text)
+        found = found or count > 0
+    return text, found
+
+
+def redact_json(value: Json, path: str = "") -> tuple[Json, list[str]]:
+    """Replace secrets anywhere inside a value.
+
+    Args:
+        value: Value of JSON's data model.
+        path: Name of the value, for the list of places.
+
+    Returns:
+        The value with `MARK` in the place of each secret, and the paths of these places.
+    """
+    if isinstance(value, str):
+        text, found = redact_text(value)
+        return text, [path] if found else []
+    if isinstance(value, list):
+        places: list[str] = []
+        items: list[Json] = []
+        for index, item in enumerate(value):
+            plain, inner = redact_json(item, f"{path}[{index}]")
+            items.append(plain)
+            places += inner
+        return items, places
+    if isinstance(value, dict):
+        places = []
+        fields: dict[str, Json] = {}
+        for key, item in value.items():
+            name = f"{path}.{key}" if path else key
+            if is_secret_name(key) and item not in (None, "", True, False):
+                fields[key], inner = MARK, [name]
+            else:
+                fields[key], inner = redact_json(item, name)
+            places += inner
+        return fields, places
+    return value, []
+
+
+def redact_command(arguments: list[str]) -> list[str]:
+    """Replace secrets in a command line, the value that follows a telling option included."""
+    redacted = []
+    hide_next = False
+    for argument in arguments:
+        if hide_next and not argument.startswith("-"):
+            redacted.append(MARK)
+            hide_next = False
+            continue
+        option, equals, value = argument.partition("=")
+        secret = option.startswith("-") and is_secret_name(option.lstrip("-"))
+        if secret and equals and value:
+            redacted.append(f"{option}={MARK}")
+        else:
+            redacted.append(redact_text(argument)[0])
+        hide_next = secret and not equals
+    return redacted
+
+
+def redact_url(url: str) -> str:
+    """Take the user name, password and signing parameters out of a URL."""
+    without_user = re.sub(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/@]*@", r"\1", url)
+    return redact_text(without_user)[0]
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field of this name is taken to hold a secret."""
+    return bool(_SECRET_NAME.search(_CAMEL.sub("_", name)))
+
+
+def _mark(match: re.Match[str]) -> str:
+    groups = match.groupdict()
+    return f"{groups.get('keep') or ''}{MARK}{groups.get('end') or ''}"

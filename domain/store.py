@@ -1,0 +1,57 @@
+"""Events about the store as a whole: its creation, its checkpoints, what was exported from it."""
+
+from __future__ import annotations
+
+from lineagelog.domain.event import Event, recorded_as
+
+FORMAT_VERSION = 1
+"""Number of the form in which this software writes a store; a store with a higher one is refused."""
+
+
+@recorded_as("store.created.1")
+class StoreCreated(Event, frozen=True):
+    """A store was created.
+
+    Attributes:
+        uid: Short name of the store, part of the IRIs of everything in it.
+        name: Name given by the user.
+        modules: Names of the registries beyond the core that were switched on.
+        format: `FORMAT_VERSION` of the software that created it.
+    """
+
+    uid: str
+    name: str
+    modules: list[str] = []
+    format: int = FORMAT_VERSION
+
+
+@recorded_as("export.made.1")
+class ExportMade(Event, frozen=True):
+    """An export left the store.
+
+    Attributes:
+        format: Name of the format.
+        scope: What was exported: `all`, or the kind and uid of the subject.
+        up_to_position: Last event the export speaks of.
+        root: Merkle tree head of the log up to that position, 64 hexadecimal characters.
+        n_statements: PROV statements written.
+    """
+
+    format: str
+    scope: str
+    up_to_position: int
+    root: str
+    n_statements: int
+
+
+@recorded_as("checkpoint.sealed.1")
+class CheckpointSealed(Event, frozen=True):
+    """A checkpoint was written to a place outside the store.
+
+    Attributes:
+        up_to_position: Last event the checkpoint speaks of.
+        root: Merkle tree head of the log up to that position, 64 hexadecimal characters.
+    """
+
+    up_to_position: int
+    root: str

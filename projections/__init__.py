@@ -1,0 +1,1 @@
+"""What the log means: registry tables, the lineage graph, queries over both."""

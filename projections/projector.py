@@ -1,0 +1,264 @@
+"""What each event does to the projection tables.
+
+`project` is a pure function from an event to row operations: it reads nothing, so the same log always gives the same tables,
+whether the operations run inside the append, in a rebuild, or in a view as of an earlier position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from lineagelog.domain import artifact, event, run, storage, store, transform, user
+from lineagelog.domain.event import Change, RecordedEvent
+from lineagelog.domain.ids import VERSION_LENGTH
+from lineagelog.projections import schema
+from lineagelog.projections.table import Insert, Operation, Scalar, Table, Update
+
+Handler: TypeAlias = Callable[[RecordedEvent, Any], Sequence[Operation]]
+
+HANDLERS: Final[dict[type[event.Event], Handler]] = {}
+"""The handler of each kind of event; kinds without rows of their own are in `WITHOUT_ROWS`."""
+
+WITHOUT_ROWS: Final = frozenset({user.LoginFailed, store.ExportMade, store.CheckpointSealed, event.UnknownEvent})
+"""Kinds of event that stand in the log alone, since no registry shows them."""
+
+_INSERT_USER: Final = Insert(schema.USERS)
+_INSERT_STORE: Final = Insert(schema.STORES)
+_INSERT_SESSION: Final = Insert(schema.SESSIONS)
+_INSERT_STORAGE: Final = Insert(schema.STORAGES)
+_INSERT_TRANSFORM: Final = Insert(schema.TRANSFORMS)
+_INSERT_ENVIRONMENT: Final = Insert(schema.ENVIRONMENTS)
+_INSERT_RUN: Final = Insert(schema.RUNS)
+_INSERT_ARTIFACT: Final = Insert(schema.ARTIFACTS)
+_INSERT_EDGE: Final = Insert(schema.EDGES, or_ignore=True)
+_END_SESSION: Final = Update(schema.SESSIONS, ("ended_at",), ("id",))
+_SET_DEFAULT_STORAGE: Final = Update(schema.STORES, ("default_storage_id", "revision"), ("id",))
+_RETIRE_TRANSFORM: Final = Update(schema.TRANSFORMS, ("is_latest",), ("id",))
+_RETIRE_ARTIFACT: Final = Update(schema.ARTIFACTS, ("is_latest",), ("id",))
+_SET_REVISION: Final = {
+    table: Update(table, ("revision",), ("id",))
+    for table in (schema.USERS, schema.STORES, schema.RUNS, schema.ARTIFACTS)
+}
+_END_RUN: Final = Update(
+    schema.RUNS,
+    ("status", "finished_at", "error_type", "error_message", "error_traceback", "updated_at", "revision"),
+    ("id",),
+)
+_json: Final = msgspec.json.Encoder()
+
+
+def project(recorded: RecordedEvent) -> Sequence[Operation]:
+    """Translate one event into row operations."""
+    handler = HANDLERS.get(type(recorded.fact))
+    return handler(recorded, recorded.fact) if handler is not None else ()
+
+
+def project_all(events: Sequence[RecordedEvent]) -> list[Operation]:
+    """Translate events into row operations, in their order."""
+    operations: list[Operation] = []
+    for recorded in events:
+        operations.extend(project(recorded))
+    return operations
+
+
+def inserted_row(recorded: RecordedEvent) -> dict[str, Scalar]:
+    """Return the registry row that a registering event inserts, column name to value."""
+    statement, values = project(recorded)[0]
+    return dict(zip(statement.table.names, values, strict=True))
+
+
+def _handles(kind: type[event.Event]) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        HANDLERS[kind] = handler
+        return handler
+
+    return register
+
+
+@_handles(user.UserRegistered)
+def _user_registered(e: RecordedEvent, fact: user.UserRegistered) -> Sequence[Operation]:
+    row = (e.position, e.stream, e.version, fact.uid, fact.handle, fact.name, fact.email, e.recorded_at, e.recorded_at)
+    return ((_INSERT_USER, row),)
+
+
+@_handles(user.UserUpdated)
+def _user_updated(e: RecordedEvent, fact: user.UserUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.USERS, e, fact.changes),)
+
+
+@_handles(user.UserLoggedIn)
+def _user_logged_in(e: RecordedEvent, fact: user.UserLoggedIn) -> Sequence[Operation]:
+    return (
+        (_INSERT_SESSION, (e.position, fact.session, e.stream, e.recorded_at, None)),
+        (_SET_REVISION[schema.USERS], (e.version, e.stream)),
+    )
+
+
+@_handles(user.UserLoggedOut)
+def _user_logged_out(e: RecordedEvent, fact: user.UserLoggedOut) -> Sequence[Operation]:
+    return (
+        (_END_SESSION, (e.recorded_at, fact.session)),
+        (_SET_REVISION[schema.USERS], (e.version, e.stream)),
+    )
+
+
+@_handles(store.StoreCreated)
+def _store_created(e: RecordedEvent, fact: store.StoreCreated) -> Sequence[Operation]:
+    modules = _json.encode(fact.modules).decode()
+    row = (e.position, e.stream, e.version, fact.uid, fact.name, modules, None, e.recorded_at, e.actor)
+    return ((_INSERT_STORE, row),)
+
+
+@_handles(storage.StorageRegistered)
+def _storage_registered(e: RecordedEvent, fact: storage.StorageRegistered) -> Sequence[Operation]:
+    row = (
+        e.position, e.stream, e.version, fact.uid, fact.root, fact.type, fact.region, fact.description,
+        e.recorded_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+    return ((_INSERT_STORAGE, row),)
+
+
+@_handles(storage.StorageUpdated)
+def _storage_updated(e: RecordedEvent, fact: storage.StorageUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.STORAGES, e, fact.changes),)
+
+
+@_handles(transform.TransformRegistered)
+def _transform_registered(e: RecordedEvent, fact: transform.TransformRegistered) -> Sequence[Operation]:
+    row = (
+        e.position, e.stream, e.version, fact.uid, fact.uid[:-VERSION_LENGTH], fact.version_number, 1, fact.version,
+        fact.key, fact.type, fact.description, fact.source_code, fact.hash, int(fact.source_redacted), fact.reference,
+        fact.reference_type, fact.revises, e.recorded_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+    if fact.revises is None:
+        return ((_INSERT_TRANSFORM, row),)
+    return ((_INSERT_TRANSFORM, row), (_RETIRE_TRANSFORM, (0, fact.revises)))
+
+
+@_handles(transform.TransformUpdated)
+def _transform_updated(e: RecordedEvent, fact: transform.TransformUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.TRANSFORMS, e, fact.changes),)
+
+
+@_handles(run.EnvironmentRecorded)
+def _environment_recorded(e: RecordedEvent, fact: run.EnvironmentRecorded) -> Sequence[Operation]:
+    packages = _json.encode(fact.packages).decode()
+    row = (e.position, e.stream, fact.hash, fact.python, fact.implementation, fact.platform, packages, e.recorded_at)
+    return ((_INSERT_ENVIRONMENT, row),)
+
+
+@_handles(run.RunStarted)
+def _run_started(e: RecordedEvent, fact: run.RunStarted) -> Sequence[Operation]:
+    git = fact.git
+    checkout: tuple[Scalar, ...] = (None,) * 5
+    if git is not None:
+        checkout = (git.commit, int(git.dirty), git.remote, git.branch, git.path)
+    row = (
+        e.position, e.stream, e.version, fact.uid, fact.name, fact.transform, run.STARTED, fact.started_at, None,
+        _json.encode(fact.params).decode(), _json.encode(fact.redacted).decode(), fact.reference, fact.reference_type,
+        fact.initiated_by, fact.environment, *checkout,
+        _json.encode(fact.command).decode(), _context(e).host, None, None, None, e.recorded_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+    return ((_INSERT_RUN, row),)
+
+
+@_handles(run.RunUpdated)
+def _run_updated(e: RecordedEvent, fact: run.RunUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.RUNS, e, fact.changes),)
+
+
+@_handles(run.InputAccessed)
+def _input_accessed(e: RecordedEvent, fact: run.InputAccessed) -> Sequence[Operation]:
+    edge = (e.position, e.stream, fact.artifact, "used", fact.role, fact.how, fact.accessed_at, e.actor)
+    return ((_INSERT_EDGE, edge), (_SET_REVISION[schema.RUNS], (e.version, e.stream)))
+
+
+@_handles(run.RunFinished)
+def _run_finished(e: RecordedEvent, fact: run.RunFinished) -> Sequence[Operation]:
+    return ((_END_RUN, (run.FINISHED, fact.finished_at, None, None, None, e.recorded_at, e.version, e.stream)),)
+
+
+@_handles(run.RunFailed)
+def _run_failed(e: RecordedEvent, fact: run.RunFailed) -> Sequence[Operation]:
+    values = (
+        run.FAILED, fact.finished_at, fact.error_type, fact.message, fact.traceback, e.recorded_at, e.version, e.stream,
+    )  # fmt: skip
+    return ((_END_RUN, values),)
+
+
+@_handles(run.RunAborted)
+def _run_aborted(e: RecordedEvent, fact: run.RunAborted) -> Sequence[Operation]:
+    return ((_END_RUN, (run.ABORTED, fact.finished_at, fact.why, None, None, e.recorded_at, e.version, e.stream)),)
+
+
+@_handles(artifact.ArtifactRegistered)
+def _artifact_registered(e: RecordedEvent, fact: artifact.ArtifactRegistered) -> Sequence[Operation]:
+    row = (
+        e.position, e.stream, e.version, fact.uid, fact.uid[:-VERSION_LENGTH], fact.version_number, 1, fact.version, fact.key,
+        int(fact.key_is_virtual), fact.description, fact.suffix, fact.kind, fact.otype, fact.size_bytes, fact.hash,
+        fact.hash_type, fact.n_files, fact.n_observations, fact.storage, fact.path, fact.run, fact.transform, fact.revises,
+        e.recorded_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+    operations: list[Operation] = [(_INSERT_ARTIFACT, row)]
+    if fact.run is not None:
+        operations.append((_INSERT_EDGE, _output_edge(e, fact.run, "generated")))
+    if fact.revises is not None:
+        operations.append((_RETIRE_ARTIFACT, (0, fact.revises)))
+    return operations
+
+
+@_handles(artifact.ArtifactSeenAgain)
+def _artifact_seen_again(e: RecordedEvent, fact: artifact.ArtifactSeenAgain) -> Sequence[Operation]:
+    operations: list[Operation] = [(_SET_REVISION[schema.ARTIFACTS], (e.version, e.stream))]
+    if fact.run is not None:
+        operations.append((_INSERT_EDGE, _output_edge(e, fact.run, "seen")))
+    return operations
+
+
+@_handles(artifact.ArtifactUpdated)
+def _artifact_updated(e: RecordedEvent, fact: artifact.ArtifactUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.ARTIFACTS, e, fact.changes),)
+
+
+@_handles(storage.StorageMadeDefault)
+def _storage_made_default(e: RecordedEvent, fact: storage.StorageMadeDefault) -> Sequence[Operation]:
+    # The event stands in the store's stream, since it is the store that changes.
+    return ((_SET_DEFAULT_STORAGE, (fact.storage, e.version, e.stream)),)
+
+
+def _output_edge(e: RecordedEvent, run_id: str, kind: str) -> tuple[Scalar, ...]:
+    return (e.position, run_id, e.stream, kind, "output", None, e.recorded_at, e.actor)
+
+
+def _apply_changes(table: Table, e: RecordedEvent, changes: dict[str, Change]) -> Operation:
+    """Set each changed column to its new value; a field that is no column stays in the log alone."""
+    known = {name: change for name, change in changes.items() if name in table.names}
+    values = [_scalar(change.new, table.column(name).kind) for name, change in known.items()]
+    statement = Update(table, (*known, "updated_at", "revision"), ("id",))
+    return statement, (*values, e.recorded_at, e.version, e.stream)
+
+
+def _scalar(value: object, kind: str) -> Scalar:
+    if value is None:
+        return None
+    if kind == "json":
+        return _json.encode(value).decode()
+    if kind in ("int", "bool"):
+        return int(value)  # type: ignore[call-overload,no-any-return]
+    return str(value)
+
+
+_contexts: dict[str, event.Context] = {}
+
+
+def _context(e: RecordedEvent) -> event.Context:
+    context = _contexts.get(e.context)
+    if context is None:
+        # One context serves a whole session; the cache holds the few that a replay is passing through.
+        if len(_contexts) >= 256:
+            _contexts.clear()
+        context = _contexts[e.context] = msgspec.json.decode(e.context, type=event.Context)
+    return context

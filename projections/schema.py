@@ -1,0 +1,187 @@
+"""The projection tables: one per registry, the lineage edges, sessions and environments.
+
+`position` is the place in the log of the event that registered the row: the primary key, and the order in which rows are listed.
+`id` is the UUIDv7 of the record, the key other tables refer to. `revision` is the number of events in the record's stream, which
+the next change of it must continue.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lineagelog.projections.table import Column, Table
+
+_POSITION = Column("position", "int", doc="place in the log of the registering event")
+_ID = Column("id", "id", doc="UUIDv7 of the record")
+_REVISION = Column("revision", "int", doc="events in the record's stream so far")
+_UID = Column("uid", doc="short name")
+_CREATED_AT = Column("created_at", "time", doc="when it was recorded, UTC")
+_UPDATED_AT = Column("updated_at", "time", doc="when it last changed, UTC")
+_CREATED_BY = Column("created_by_id", "id", null=True, doc="user who recorded it")
+
+USERS: Final = Table(
+    "users",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("handle", doc="name to log in with"),
+        Column("name", null=True, doc="name as people write it"),
+        Column("email", null=True, doc="address"),
+        _CREATED_AT, _UPDATED_AT,
+    ),
+    unique=(("id",), ("uid",), ("handle",)),
+)  # fmt: skip
+
+STORES: Final = Table(
+    "stores",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("name", doc="name of the store"),
+        Column("modules", "json", doc="registries beyond the core"),
+        Column("default_storage_id", "id", null=True, doc="where new artifacts go"),
+        _CREATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",),),
+)  # fmt: skip
+
+SESSIONS: Final = Table(
+    "sessions",
+    (
+        _POSITION, _ID,
+        Column("user_id", "id", doc="user who logged in"),
+        Column("started_at", "time", doc="log-in"),
+        Column("ended_at", "time", null=True, doc="log-out"),
+    ),
+    unique=(("id",),),
+    indexes=(("user_id",),),
+)  # fmt: skip
+
+STORAGES: Final = Table(
+    "storages",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("root", doc="absolute path or URL"),
+        Column("type", doc="local, s3, gs, …"),
+        Column("region", null=True, doc="region of a cloud location"),
+        Column("description", null=True, doc="free text"),
+        _CREATED_AT, _UPDATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",), ("uid",), ("root",)),
+)  # fmt: skip
+
+TRANSFORMS: Final = Table(
+    "transforms",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("stem", doc="the characters of the uid that all versions share"),
+        Column("version_number", "int", doc="place in the family, from 0"),
+        Column("is_latest", "bool", doc="no later version exists"),
+        Column("version", null=True, doc="version tag"),
+        Column("key", doc="file name or name"),
+        Column("type", doc="script, notebook, pipeline, …"),
+        Column("description", null=True, doc="title or free text"),
+        Column("source_code", null=True, doc="source as stored"),
+        Column("hash", null=True, doc="SHA-256 of the source as it ran"),
+        Column("source_redacted", "bool", doc="secrets were taken out of the stored source"),
+        Column("reference", null=True, doc="URL or other reference"),
+        Column("reference_type", null=True, doc="what the reference is"),
+        Column("revises_id", "id", null=True, doc="previous version"),
+        _CREATED_AT, _UPDATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",), ("uid",)),
+    indexes=(("key", "version_number"), ("hash",), ("created_by_id",)),
+)  # fmt: skip
+
+ENVIRONMENTS: Final = Table(
+    "environments",
+    (
+        _POSITION, _ID,
+        Column("hash", doc="SHA-256 of the content"),
+        Column("python", doc="version of Python"),
+        Column("implementation", doc="name of the Python implementation"),
+        Column("platform", doc="operating system, release, machine"),
+        Column("packages", "json", doc="installed distributions, name to version"),
+        _CREATED_AT,
+    ),
+    unique=(("id",), ("hash",)),
+)  # fmt: skip
+
+RUNS: Final = Table(
+    "runs",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("name", null=True, doc="name given by the user"),
+        Column("transform_id", "id", doc="transform version that ran"),
+        Column("status", doc="started, finished, failed or aborted"),
+        Column("started_at", "time", doc="start"),
+        Column("finished_at", "time", null=True, doc="end"),
+        Column("params", "json", doc="parameters, secrets redacted"),
+        Column("redacted", "json", doc="paths of redacted parameters"),
+        Column("reference", null=True, doc="URL or id in another system"),
+        Column("reference_type", null=True, doc="what the reference is"),
+        Column("initiated_by_run_id", "id", null=True, doc="run that started this one"),
+        Column("environment_id", "id", null=True, doc="software environment"),
+        Column("git_commit", null=True, doc="commit of the checkout"),
+        Column("git_dirty", "bool", null=True, doc="the checkout had uncommitted changes"),
+        Column("git_remote", null=True, doc="remote of the checkout"),
+        Column("git_branch", null=True, doc="branch of the checkout"),
+        Column("git_path", null=True, doc="path of the script in the checkout"),
+        Column("command", "json", doc="command line"),
+        Column("host", null=True, doc="machine"),
+        Column("error_type", null=True, doc="class of the error, or what interrupted the run"),
+        Column("error_message", null=True, doc="text of the error"),
+        Column("error_traceback", null=True, doc="traceback"),
+        _CREATED_AT, _UPDATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",), ("uid",)),
+    indexes=(("transform_id",), ("created_by_id",), ("initiated_by_run_id",), ("status",)),
+)  # fmt: skip
+
+ARTIFACTS: Final = Table(
+    "artifacts",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("stem", doc="the characters of the uid that all versions share"),
+        Column("version_number", "int", doc="place in the family, from 0"),
+        Column("is_latest", "bool", doc="no later version exists"),
+        Column("version", null=True, doc="version tag"),
+        Column("key", null=True, doc="name within the store"),
+        Column("key_is_virtual", "bool", doc="the bytes do not lie at the key"),
+        Column("description", null=True, doc="free text"),
+        Column("suffix", doc="file name extension"),
+        Column("kind", null=True, doc="dataset, model, plot or report"),
+        Column("otype", null=True, doc="type of the object in memory"),
+        Column("size", "int", doc="bytes"),
+        Column("hash", doc="SHA-256 of the content or of the folder's listing"),
+        Column("hash_type", doc="sha256 or sha256-folder"),
+        Column("n_files", "int", null=True, doc="files of a folder"),
+        Column("n_observations", "int", null=True, doc="rows of a table"),
+        Column("storage_id", "id", doc="storage location"),
+        Column("storage_path", doc="where the bytes lie, relative to the storage root"),
+        Column("run_id", "id", null=True, doc="run that generated it"),
+        Column("transform_id", "id", null=True, doc="transform version of that run"),
+        Column("revises_id", "id", null=True, doc="previous version"),
+        _CREATED_AT, _UPDATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",), ("uid",), ("stem", "version_number"), ("key", "version_number")),
+    indexes=(("hash",), ("run_id",), ("transform_id",), ("created_by_id",), ("suffix",)),
+)  # fmt: skip
+
+EDGES: Final = Table(
+    "edges",
+    (
+        _POSITION,
+        Column("run_id", "id", doc="the run"),
+        Column("artifact_id", "id", doc="the artifact"),
+        Column("kind", doc="used, generated, or seen: content saved again that existed already"),
+        Column("role", doc="part the artifact plays in the run"),
+        Column("how", null=True, doc="call that read an input"),
+        Column("at", "time", doc="when"),
+        Column("actor_id", "id", null=True, doc="who"),
+    ),
+    # Both directions of a traversal are answered from an index alone.
+    unique=(("run_id", "kind", "artifact_id", "role"),),
+    indexes=(("artifact_id", "kind", "run_id"),),
+)  # fmt: skip
+
+TABLES: Final = (USERS, STORES, SESSIONS, STORAGES, TRANSFORMS, ENVIRONMENTS, RUNS, ARTIFACTS, EDGES)
+"""Every projection table, in the order in which they are created and compared."""

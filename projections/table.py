@@ -1,0 +1,160 @@
+"""How a projection table is described, and the SQL text that follows from it.
+
+The description is plain data. DDL and the statements of the projection are made from it as text and run on the database driver
+itself; the query language builds SQLAlchemy tables from it (`projections/query.py`) when a first query is made. SQLAlchemy
+takes 0.3 s of processor time to import, more than a whole tracked script may cost, and Core constructs on the append path
+cost half of its throughput.
+
+Statements mark their parameters by `?`; the PostgreSQL adapter rewrites that for its driver.
+
+All text is compared by bytes on both databases (`BINARY` on SQLite, `COLLATE "C"` on PostgreSQL), times are UTC text of 27
+characters, JSON is text: what was written is what is read, bit for bit, so that a rebuilt table can be compared with the live one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["id", "text", "int", "bool", "time", "json"]
+Dialect: TypeAlias = Literal["sqlite", "postgresql"]
+
+_SQL_TYPES: Final[dict[Dialect, dict[Kind, str]]] = {
+    "sqlite": {"id": "TEXT", "text": "TEXT", "int": "INTEGER", "bool": "INTEGER", "time": "TEXT", "json": "TEXT"},
+    "postgresql": {
+        "id": 'TEXT COLLATE "C"',
+        "text": 'TEXT COLLATE "C"',
+        "int": "BIGINT",
+        "bool": "SMALLINT",
+        "time": 'TEXT COLLATE "C"',
+        "json": 'TEXT COLLATE "C"',
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: Its name.
+        kind: Its type, in terms both databases share.
+        null: It may be empty.
+        doc: What it holds.
+    """
+
+    name: str
+    kind: Kind = "text"
+    null: bool = False
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One projection table.
+
+    Attributes:
+        name: Name in the database.
+        columns: Columns; the first is the primary key.
+        unique: Column groups that are unique; named `unique_<table>_<columns>`.
+        indexes: Column groups that are indexed.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    unique: tuple[tuple[str, ...], ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(column.name for column in self.columns))
+
+    def column(self, name: str) -> Column:
+        """Look a column up by name."""
+        return self.columns[self.names.index(name)]
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Insert rows into a table; `or_ignore` leaves a row that breaks a uniqueness rule away."""
+
+    table: Table
+    or_ignore: bool = False
+
+    def sql(self) -> str:
+        """Write the statement, one placeholder for each column."""
+        conflict = " ON CONFLICT DO NOTHING" if self.or_ignore else ""
+        return (
+            f"INSERT INTO {self.table.name} ({', '.join(self.table.names)}) "  # noqa: S608 - names from the schema only
+            f"VALUES ({', '.join('?' * len(self.table.names))}){conflict}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Set some columns of the rows found by others.
+
+    Attributes:
+        table: The table.
+        assign: Columns to set, in the order of the parameters.
+        where: Columns to compare, whose parameters follow.
+    """
+
+    table: Table
+    assign: tuple[str, ...]
+    where: tuple[str, ...]
+
+    def sql(self) -> str:
+        """Write the statement."""
+        assignments = ", ".join(f"{name} = ?" for name in self.assign)
+        conditions = " AND ".join(f"{name} = ?" for name in self.where)
+        return f"UPDATE {self.table.name} SET {assignments} WHERE {conditions}"  # noqa: S608 - names from the schema only
+
+
+Statement: TypeAlias = Insert | Update
+Scalar: TypeAlias = "str | int | None"
+Operation: TypeAlias = tuple[Statement, tuple[Scalar, ...]]
+
+
+def create_table(table: Table, dialect: Dialect) -> str:
+    """Write the DDL of a table without its secondary indexes."""
+    types = _SQL_TYPES[dialect]
+    lines = []
+    for number, column in enumerate(table.columns):
+        constraint = " PRIMARY KEY" if number == 0 else "" if column.null else " NOT NULL"
+        lines.append(f"    {column.name} {types[column.kind]}{constraint}")
+    body = ",\n".join(lines)
+    return f"CREATE TABLE {table.name} (\n{body}\n){' STRICT' if dialect == 'sqlite' else ''}"
+
+
+def create_indexes(table: Table) -> Iterator[str]:
+    """Write the DDL of a table's indexes, the unique ones first."""
+    for columns in table.unique:
+        yield f"CREATE UNIQUE INDEX {index_name('unique', table, columns)} ON {table.name} ({', '.join(columns)})"
+    for columns in table.indexes:
+        yield f"CREATE INDEX {index_name('index', table, columns)} ON {table.name} ({', '.join(columns)})"
+
+
+def index_name(prefix: str, table: Table, columns: Sequence[str]) -> str:
+    """Name an index after what it covers; short enough for PostgreSQL's 63 bytes."""
+    return f"{prefix}_{table.name}_{'_'.join(columns)}"[:63]
+
+
+def batches(operations: Sequence[Operation]) -> list[tuple[Statement, list[tuple[Scalar, ...]]]]:
+    """Group operations so that each statement runs once over many rows, without changing what they do together.
+
+    Operations on different tables never depend on one another, since no table refers to another by a constraint. Only
+    the order within a table is kept.
+    """
+    groups: list[tuple[Statement, list[tuple[Scalar, ...]]]] = []
+    last_of_table: dict[str, tuple[Statement, list[tuple[Scalar, ...]]]] = {}
+    for statement, row in operations:
+        group = last_of_table.get(statement.table.name)
+        if group is not None and group[0] is statement:
+            group[1].append(row)
+        else:
+            group = (statement, [row])
+            groups.append(group)
+            last_of_table[statement.table.name] = group
+    return groups
