@@ -1,0 +1,187 @@
+"""What a registry is: its table, the fields and relations people may name, and what they may change.
+
+Plain data over `schema.py`. The query compiler looks every name up here, so that no text of a user ever becomes SQL; records,
+`describe()` and data frames take their fields from the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from lineagelog.domain.errors import UnknownFieldError
+from lineagelog.domain.ids import (
+    ARTIFACT_STEM_LENGTH,
+    RUN_UID_LENGTH,
+    SHORT_UID_LENGTH,
+    STORAGE_UID_LENGTH,
+    TRANSFORM_STEM_LENGTH,
+    VERSION_LENGTH,
+)
+from lineagelog.projections import schema
+from lineagelog.projections.table import Column, Table
+
+_BOOKKEEPING: Final = ("position", "id", "revision", "stem")
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How the rows of a registry lead to those of another, or of itself.
+
+    Without `edge_kinds`, rows are related where `column` here equals `target_column` there. With them, the way leads through
+    the lineage edges of these kinds, from id to id.
+
+    Attributes:
+        target: Name of the registry it leads to.
+        column: Column of this registry's table.
+        target_column: Column of the target's table.
+        many: A row may have several related rows.
+        edge_kinds: Kinds of the edges that connect the two, else empty.
+        doc: What it means.
+    """
+
+    target: str
+    column: str = "id"
+    target_column: str = "id"
+    many: bool = False
+    edge_kinds: tuple[str, ...] = ()
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """One registry as its users see it.
+
+    Attributes:
+        name: Name of the class, such as `Artifact`.
+        table: Where its rows lie; every column is a field that queries may name.
+        uid_length: Characters of a uid.
+        relations: Name to relation, in both directions.
+        hidden: Columns that queries may name but that are not shown.
+        aliases: Other names of fields.
+        mutable: Fields that may be changed by an update event.
+        search: Fields that a text search looks at, the most telling first.
+        shown: Columns that are shown, in the order of the table.
+    """
+
+    name: str
+    table: Table
+    uid_length: int
+    relations: Mapping[str, Relation]
+    hidden: tuple[str, ...] = _BOOKKEEPING
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    mutable: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    shown: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shown", tuple(name for name in self.table.names if name not in self.hidden))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Names that people may use in a query."""
+        return (*self.shown, *self.aliases, *self.relations)
+
+    def column(self, name: str) -> Column | None:
+        """Find the column that a field name or alias means, `None` if there is none."""
+        name = self.aliases.get(name, name)
+        return self.table.column(name) if name in self.table.names else None
+
+    def field(self, name: str) -> Column:
+        """Find the column that a field name or alias means.
+
+        Raises:
+            UnknownFieldError: There is no such field.
+        """
+        column = self.column(name)
+        if column is None:
+            raise UnknownFieldError(self.name, name, (*self.shown, *self.aliases))
+        return column
+
+
+USER: Final = Registry(
+    "User",
+    schema.USERS,
+    SHORT_UID_LENGTH,
+    {
+        "created_artifacts": Relation("Artifact", "id", "created_by_id", many=True, doc="artifacts the user recorded"),
+        "created_runs": Relation("Run", "id", "created_by_id", many=True, doc="runs the user started"),
+        "created_transforms": Relation("Transform", "id", "created_by_id", many=True, doc="code the user registered"),
+        "created_storages": Relation("Storage", "id", "created_by_id", many=True, doc="locations the user added"),
+    },
+    mutable=("name", "email"),
+    search=("handle", "name", "email", "uid"),
+)
+
+STORAGE: Final = Registry(
+    "Storage",
+    schema.STORAGES,
+    STORAGE_UID_LENGTH,
+    {
+        "created_by": Relation("User", "created_by_id", doc="user who added it"),
+        "artifacts": Relation("Artifact", "id", "storage_id", many=True, doc="artifacts whose bytes lie here"),
+    },
+    mutable=("description", "region"),
+    search=("root", "description", "uid"),
+)
+
+TRANSFORM: Final = Registry(
+    "Transform",
+    schema.TRANSFORMS,
+    TRANSFORM_STEM_LENGTH + VERSION_LENGTH,
+    {
+        "created_by": Relation("User", "created_by_id", doc="user who registered it"),
+        "runs": Relation("Run", "id", "transform_id", many=True, doc="its runs"),
+        "artifacts": Relation("Artifact", "id", "transform_id", many=True, doc="artifacts that its runs generated"),
+        "revises": Relation("Transform", "revises_id", doc="previous version"),
+        "revised_by": Relation("Transform", "id", "revises_id", many=True, doc="next version"),
+        "versions": Relation("Transform", "stem", "stem", many=True, doc="all versions, this one included"),
+    },
+    aliases={"name": "key"},
+    mutable=("description", "version", "reference", "reference_type"),
+    search=("key", "description", "uid"),
+)
+
+RUN: Final = Registry(
+    "Run",
+    schema.RUNS,
+    RUN_UID_LENGTH,
+    {
+        "transform": Relation("Transform", "transform_id", doc="code that ran"),
+        "created_by": Relation("User", "created_by_id", doc="user who started it"),
+        "initiated_by_run": Relation("Run", "initiated_by_run_id", doc="run that started it"),
+        "child_runs": Relation("Run", "id", "initiated_by_run_id", many=True, doc="runs it started"),
+        "inputs": Relation("Artifact", many=True, edge_kinds=("used",), doc="artifacts it read"),
+        "outputs": Relation("Artifact", many=True, edge_kinds=("generated", "seen"), doc="artifacts it saved"),
+    },
+    mutable=("name", "reference", "reference_type"),
+    search=("name", "uid", "reference"),
+)
+
+ARTIFACT: Final = Registry(
+    "Artifact",
+    schema.ARTIFACTS,
+    ARTIFACT_STEM_LENGTH + VERSION_LENGTH,
+    {
+        "storage": Relation("Storage", "storage_id", doc="location of its bytes"),
+        "run": Relation("Run", "run_id", doc="run that generated it"),
+        "transform": Relation("Transform", "transform_id", doc="code of that run"),
+        "created_by": Relation("User", "created_by_id", doc="user who recorded it"),
+        "revises": Relation("Artifact", "revises_id", doc="previous version"),
+        "revised_by": Relation("Artifact", "id", "revises_id", many=True, doc="next version"),
+        "versions": Relation("Artifact", "stem", "stem", many=True, doc="all versions, this one included"),
+        "input_of_runs": Relation("Run", many=True, edge_kinds=("used",), doc="runs that read it"),
+        "output_of_runs": Relation(
+            "Run", many=True, edge_kinds=("generated", "seen"), doc="runs that saved it, not only the first"
+        ),
+    },
+    aliases={"accessor": "otype", "n_objects": "n_files"},
+    mutable=("description", "version", "kind"),
+    search=("key", "description", "uid"),
+)
+
+REGISTRIES: Final[Mapping[str, Registry]] = {
+    registry.name: registry for registry in (USER, STORAGE, TRANSFORM, RUN, ARTIFACT)
+}
+"""Every registry by its name."""
