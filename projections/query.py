@@ -52,15 +52,8 @@ class Query:
         """Turn the order around, for `last()`."""
         raise NotImplementedError
 
-    def limit(self, count: int | None) -> Query:
-        """Keep at most so many rows (counted within an earlier limit)."""
-        raise NotImplementedError
-
-    def offset(self, count: int) -> Query:
-        """Skip so many rows."""
-        raise NotImplementedError
-
-    def __getitem__(self, rows: slice) -> Query:
+    def slice(self, start: int, count: int | None) -> Query:
+        """Skip `start` rows and keep at most `count` of those that follow, both within an earlier slice."""
         raise NotImplementedError
 
     def distinct(self) -> Query:
@@ -81,6 +74,10 @@ class Query:
 
     def compile_exists(self, dialect: Dialect) -> Compiled:
         """Write the SQL that tells whether there is a row: one row, one truth value."""
+        raise NotImplementedError
+
+    def related_values(self, reader: Any, ids: list[str], path: str) -> dict[str, Any]:
+        """Read one field over relations for many rows: row id to value, or to a list of values over a many-valued relation."""
         raise NotImplementedError
 
 

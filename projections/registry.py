@@ -62,7 +62,9 @@ class Registry:
         aliases: Other names of fields.
         mutable: Fields that may be changed by an update event.
         search: Fields that a text search looks at, the most telling first.
-        shown: Columns that are shown, in the order of the table.
+        shown: Fields in the short form of a record.
+        lookup_field: Field whose values name records best.
+        fields: Fields that are shown in tables, name to column, in the order of the table.
     """
 
     name: str
@@ -73,31 +75,38 @@ class Registry:
     aliases: Mapping[str, str] = field(default_factory=dict)
     mutable: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
-    shown: tuple[str, ...] = field(init=False)
+    shown: tuple[str, ...] = ()
+    lookup_field: str = "uid"
+    fields: Mapping[str, Column] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shown", tuple(name for name in self.table.names if name not in self.hidden))
+        columns = {column.name: column for column in self.table.columns if column.name not in self.hidden}
+        object.__setattr__(self, "fields", columns)
 
     @property
     def choices(self) -> tuple[str, ...]:
         """Names that people may use in a query."""
-        return (*self.shown, *self.aliases, *self.relations)
+        return (*self.fields, *self.aliases, *self.relations)
 
-    def column(self, name: str) -> Column | None:
+    def find_column(self, name: str) -> Column | None:
         """Find the column that a field name or alias means, `None` if there is none."""
         name = self.aliases.get(name, name)
         return self.table.column(name) if name in self.table.names else None
 
-    def field(self, name: str) -> Column:
-        """Find the column that a field name or alias means.
+    def column_of(self, name: str) -> str:
+        """Return the name of the column that a field name or alias means.
 
         Raises:
             UnknownFieldError: There is no such field.
         """
-        column = self.column(name)
+        column = self.find_column(name)
         if column is None:
-            raise UnknownFieldError(self.name, name, (*self.shown, *self.aliases))
-        return column
+            raise UnknownFieldError(self.name, name, (*self.fields, *self.aliases))
+        return column.name
+
+    def check_field(self, name: str) -> str:
+        """Accept the name of a field; the same as `column_of`, for the sake of the reader."""
+        return self.column_of(name)
 
 
 USER: Final = Registry(
@@ -112,6 +121,8 @@ USER: Final = Registry(
     },
     mutable=("name", "email"),
     search=("handle", "name", "email", "uid"),
+    shown=("uid", "handle", "name", "email", "created_at"),
+    lookup_field="handle",
 )
 
 STORAGE: Final = Registry(
@@ -124,6 +135,8 @@ STORAGE: Final = Registry(
     },
     mutable=("description", "region"),
     search=("root", "description", "uid"),
+    shown=("uid", "root", "type", "region", "description", "created_at"),
+    lookup_field="root",
 )
 
 TRANSFORM: Final = Registry(
@@ -141,6 +154,8 @@ TRANSFORM: Final = Registry(
     aliases={"name": "key"},
     mutable=("description", "version", "reference", "reference_type"),
     search=("key", "description", "uid"),
+    shown=("uid", "version", "is_latest", "key", "type", "description", "created_at"),
+    lookup_field="key",
 )
 
 RUN: Final = Registry(
@@ -157,6 +172,7 @@ RUN: Final = Registry(
     },
     mutable=("name", "reference", "reference_type"),
     search=("name", "uid", "reference"),
+    shown=("uid", "name", "status", "started_at", "finished_at", "params"),
 )
 
 ARTIFACT: Final = Registry(
@@ -179,6 +195,8 @@ ARTIFACT: Final = Registry(
     aliases={"accessor": "otype", "n_objects": "n_files"},
     mutable=("description", "version", "kind"),
     search=("key", "description", "uid"),
+    shown=("uid", "version", "is_latest", "key", "description", "suffix", "kind", "otype", "size", "created_at"),
+    lookup_field="key",
 )
 
 REGISTRIES: Final[Mapping[str, Registry]] = {
