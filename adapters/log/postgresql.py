@@ -87,6 +87,8 @@ class PostgreSQLDatabase(Database):
             connection = self._connect()
             try:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                # BEGIN alone fixes nothing: the view is that of the first query.
+                connection.execute("SELECT 1")
                 yield _PostgreSQLReader(connection)
             finally:
                 connection.close()
@@ -240,7 +242,7 @@ def _translated(name: str) -> Iterator[None]:
         raise
     except errors.UniqueViolation as exc:
         columns = re.search(r"\((.*?)\)=", exc.diag.message_detail or "")
-        names = tuple(part.strip() for part in columns.group(1).split(",")) if columns else ()
+        names = tuple(part.strip().strip('"') for part in columns.group(1).split(",")) if columns else ()
         raise UniquenessError(exc.diag.table_name or "", names) from exc
     except (errors.ReadOnlySqlTransaction, errors.InsufficientPrivilege) as exc:
         raise StoreReadOnlyError(

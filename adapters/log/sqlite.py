@@ -100,7 +100,10 @@ class SQLiteDatabase(Database):
         connection = self._connect()
         try:
             with _translated(self.name):
+                connection.sqlite.execute("PRAGMA query_only=ON")
                 connection.sqlite.execute("BEGIN")
+                # BEGIN alone fixes nothing: the view is that of the first read.
+                connection.sqlite.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
                 yield _SQLiteReader(connection.sqlite)
         finally:
             self._all.remove(connection)
