@@ -1,0 +1,73 @@
+"""Storage locations: the roots under which artifacts lie, on a local disk or behind any URL that fsspec knows."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage
+from lineagelog.adapters.storage.hashing import hash_local, verify
+from lineagelog.domain.errors import InvalidValueError
+
+__all__ = ["Hashed", "Progress", "Staged", "Storage", "hash_local", "normalise_root", "open_storage", "verify"]
+
+_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)", re.DOTALL)
+_SAME_AS: Final = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "file": "local"}
+
+
+def open_storage(root: str | Path, *, options: Mapping[str, Any] | None = None) -> Storage:
+    """Open a storage location; the folder of a local one is made when something is first put into it.
+
+    Args:
+        root: Local path, or a URL such as `s3://bucket/prefix`.
+        options: Passed on to the file system of a URL: credentials, `endpoint_url`, ….
+
+    Raises:
+        InvalidValueError: The root is not an address.
+        StorageError: The package for this kind of URL is missing.
+    """
+    address, kind = normalise_root(root)
+    if kind == "local":
+        from lineagelog.adapters.storage.local import LocalStorage
+
+        return LocalStorage(address)
+    from lineagelog.adapters.storage.remote import RemoteStorage
+
+    return RemoteStorage(address, kind, options=options)
+
+
+def normalise_root(text: str | Path) -> tuple[str, str]:
+    """Give the root of a storage location its one form.
+
+    Args:
+        text: Local path, or URL.
+
+    Returns:
+        Absolute local path without links, or URL without credentials, query and trailing slash; and the type.
+
+    Raises:
+        InvalidValueError: Empty, chained (`a::b`), or with a `..` part in a URL.
+    """
+    value = os.fspath(text)
+    if not value.strip() or any(ord(sign) < 32 for sign in value):
+        raise InvalidValueError("the storage root", f"{value!r} must be a path or a URL such as s3://bucket/prefix")
+    match = _URL.fullmatch(value)
+    if match is None:
+        return str(Path(value).expanduser().resolve()), "local"
+    scheme = match["scheme"].lower()
+    kind = _SAME_AS.get(scheme, scheme)
+    if kind == "local":
+        return str(Path(unquote(match["rest"])).resolve()), kind
+    # What follows a question mark signs a request; it is no part of the place, and may be a secret.
+    host, slash, path = match["rest"].partition("?")[0].partition("/")
+    host = host.rpartition("@")[2]
+    parts = [part for part in path.split("/") if part]
+    if "::" in value or ".." in parts or (not host and kind != "memory"):
+        raise InvalidValueError(
+            "the storage root", f"{kind}://{host}{slash}{path} must name one location, without '..' or '::'"
+        )
+    return "/".join([f"{kind}://{host}", *parts]), kind

@@ -1,0 +1,150 @@
+"""Which software a run uses, and on which machine and account: read from this process, without starting another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from lineagelog.domain.event import Context
+from lineagelog.domain.run import EnvironmentRecorded
+from lineagelog.domain.version import VERSION
+
+_DIST_INFO: Final = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-(?P<version>[^-]+)\.dist-info")
+_SEPARATORS: Final = re.compile(r"[-_.]+")
+
+
+def capture() -> EnvironmentRecorded:
+    """Describe the software environment of this process.
+
+    Returns:
+        The environment; its hash is over all else it says, so that equal environments are one record.
+    """
+    python = "{}.{}.{}".format(*sys.version_info[:3])
+    implementation = sys.implementation.name
+    system = platform_text()
+    packages = installed()
+    content = json.dumps(
+        {"implementation": implementation, "packages": packages, "platform": system, "python": python},
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    return EnvironmentRecorded(
+        hash=hashlib.sha256(content.encode()).hexdigest(),
+        python=python,
+        implementation=implementation,
+        platform=system,
+        packages=packages,
+    )
+
+
+def context(auth: str = "declared", session: str | None = None) -> Context:
+    """Say where the events of this process come from.
+
+    Args:
+        auth: How the actor was authenticated.
+        session: Id of the process session.
+    """
+    return Context(
+        auth=auth, session=session, host=os.uname().nodename, os_user=os_user(), software=f"lineagelog/{VERSION}"
+    )
+
+
+def os_user() -> str | None:
+    """Return the name of the account this process runs under, or its number where it has no name."""
+    import pwd
+
+    # The variables USER and LOGNAME are whatever somebody sets them to.
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def platform_text() -> str:
+    """Name operating system, release and machine.
+
+    `platform.platform()` says little more, and starts by looking for the C library inside the interpreter's binary.
+    """
+    system = os.uname()
+    return f"{system.sysname}-{system.release}-{system.machine}"
+
+
+def installed() -> dict[str, str]:
+    """List the installed distributions, name to version, sorted; of several with one name the first on the path is in use.
+
+    The names of the `*.dist-info` folders tell both, so that no file is opened for most distributions.
+    """
+    packages: dict[str, str] = {}
+    for entry in dict.fromkeys(sys.path):
+        for name, version in _found_in(entry or "."):
+            packages.setdefault(name, version)
+    return dict(sorted(packages.items()))
+
+
+def _found_in(entry: str) -> list[tuple[str, str]]:
+    try:
+        names = os.listdir(entry)  # noqa: PTH208 - a Path per name is half the cost of the whole listing
+    except NotADirectoryError:
+        # Zip archives on the path hold distributions as well; only the standard library can read them.
+        return _read_by_metadata(entry) if entry.endswith((".egg", ".whl", ".pyz")) else []
+    except OSError:
+        return []
+    found = []
+    for name in sorted(names):
+        if not name.endswith((".dist-info", ".egg-info", ".egg")):
+            continue
+        match = _DIST_INFO.fullmatch(name)
+        if match is not None:
+            found.append((_normal(match["name"]), match["version"]))
+        else:
+            found += _read_one(Path(entry) / name)
+    return found
+
+
+def _read_one(path: Path) -> list[tuple[str, str]]:
+    """Read the metadata of a distribution whose folder name does not tell its version."""
+    if path.suffix == ".egg":
+        return _read_by_metadata(str(path))
+    try:
+        text = path.read_text(errors="replace") if path.is_file() else None
+        for name in ("PKG-INFO", "METADATA"):
+            if text is None and (path / name).is_file():
+                text = (path / name).read_text(errors="replace")
+    except OSError:
+        return []
+    fields = {}
+    for line in (text or "").splitlines():
+        if not line:
+            # The headers end at the first empty line; what follows is the description.
+            break
+        key, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(key.strip().lower(), value.strip())
+    if "name" in fields and "version" in fields:
+        return [(_normal(fields["name"]), fields["version"])]
+    return []
+
+
+def _read_by_metadata(entry: str) -> list[tuple[str, str]]:
+    found = []
+    for distribution in metadata.distributions(path=[entry]):
+        name: str | None = distribution.metadata["Name"]
+        if name:
+            found.append((_normal(name), distribution.version))
+    return found
+
+
+def _normal(name: str) -> str:
+    """Write a name in the form the index compares.
+
+    References:
+        PEP 503, Normalized Names, https://peps.python.org/pep-0503/#normalized-names
+    """
+    return _SEPARATORS.sub("-", name).lower()

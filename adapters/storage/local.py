@@ -1,0 +1,395 @@
+"""Storage on a local disk: copy and hash in one pass, fsync, then an exclusive move to the final name.
+
+Staged bytes lie in `.lineagelog-staging` under the root, on the same file system as their final name, so that the move is one
+step of the file system. Crash points: before the move a leftover stays in that folder (`clean_leftovers`); after it the object is
+whole and durable, though perhaps known to nobody yet.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import unquote
+
+from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, check_path
+from lineagelog.adapters.storage.hashing import (
+    Sink,
+    hash_file,
+    hash_folder,
+    hash_local,
+    missing,
+    not_regular,
+    wait_for_next_tick,
+)
+from lineagelog.domain.errors import (
+    DigestMismatchError,
+    InvalidValueError,
+    LineageLogError,
+    ObjectExistsError,
+    ObjectMissingError,
+    StorageError,
+)
+
+STAGING: Final = ".lineagelog-staging"
+
+
+class LocalStorage(Storage):
+    """A folder on a disk of this machine."""
+
+    type = "local"
+
+    def __init__(self, root: str) -> None:
+        """Name the folder; it is made when something is first put into it.
+
+        Args:
+            root: Absolute path without links, as `normalise_root` gives it.
+        """
+        self.root = root
+        self._root = Path(root)
+
+    def stage_file(self, source: Path, progress: Progress | None = None) -> Staged:
+        """Copy and hash a file in one pass; what was hashed is what was copied."""
+        temporary = self._temporary_name(source)
+        try:
+            with open_sink(temporary) as write:
+                hashed, _ = hash_file(source, write, progress=progress)
+        except BaseException:
+            _remove(temporary)
+            raise
+        return _StagedLocally(self, temporary, hashed)
+
+    def stage_folder(self, source: Path, progress: Progress | None = None) -> Staged:
+        """Copy and hash a folder in one pass."""
+        if self._root.is_relative_to(source.resolve()):
+            raise StorageError(
+                f"the folder {source} holds the storage location {self.root} itself; save a folder outside of it, or "
+                "parts of it one by one"
+            )
+        temporary = self._temporary_name(source)
+        try:
+            hashed = _copy_folder(source, temporary, progress)
+        except BaseException:
+            _remove(temporary)
+            raise
+        return _StagedLocally(self, temporary, hashed)
+
+    def hash_in_place(self, path: str, progress: Progress | None = None) -> Hashed:
+        """Hash a file or folder under the root."""
+        place = self._place(path)
+        if not place.is_dir():
+            wait_for_next_tick(place)
+        return hash_local(place, progress)
+
+    def open_binary(self, path: str) -> BinaryIO:
+        """Open a stored file for reading."""
+        place = self._place(path)
+        if place.is_dir():
+            raise not_a_file(str(place))
+        try:
+            return place.open("rb")
+        except FileNotFoundError as exc:
+            raise missing(place) from exc
+        except OSError as exc:
+            raise _failed(f"{place} cannot be opened", exc) from exc
+
+    def fetch(
+        self, path: str, destination: Path, *, expected: str | None = None, progress: Progress | None = None
+    ) -> Hashed:
+        """Copy a stored file or folder to a local path."""
+        place = self._place(path)
+        with replacing(destination) as temporary:
+            if place.is_dir():
+                hashed = _copy_folder(place, temporary, progress)
+            else:
+                with open_sink(temporary) as write:
+                    hashed, _ = hash_file(place, write, progress=progress)
+            if expected is not None and hashed.hash != expected:
+                raise DigestMismatchError(self.url(path), expected, hashed.hash)
+        return hashed
+
+    def local_path(self, path: str) -> Path:
+        """Return the real path of an object."""
+        return self._place(path)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or folder lies at a path."""
+        return self._place(path).exists()
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether a folder lies at a path."""
+        return self._place(path).is_dir()
+
+    def delete(self, path: str) -> None:
+        """Remove a file or folder, and make the removal durable."""
+        place = self._place(path)
+        try:
+            _remove(place)
+            if place.parent.is_dir():
+                sync_folder(place.parent)
+        except OSError as exc:
+            raise _failed(f"{place} cannot be removed", exc) from exc
+
+    def relative(self, path_or_url: str | Path) -> str | None:
+        """Return the path relative to the root of something that lies under it, else `None`."""
+        text = os.fspath(path_or_url)
+        if text.startswith("file://"):
+            text = unquote(text.removeprefix("file://"))
+        elif "://" in text:
+            return None
+        place = Path(text).expanduser().resolve()
+        if place == self._root or not place.is_relative_to(self._root):
+            return None
+        path = place.relative_to(self._root).as_posix()
+        return None if path.split("/")[0] == STAGING else path
+
+    def url(self, path: str) -> str:
+        """Return the `file://` URL of an object."""
+        return (self._root / check_path(path)).as_uri()
+
+    def clean_leftovers(self, older_than_s: float = 86_400.0) -> int:
+        """Remove what killed writers left in the staging folder."""
+        limit = time.time() - older_than_s
+        n_removed = 0
+        with suppress(FileNotFoundError):
+            for leftover in list((self._root / STAGING).iterdir()):
+                if _last_written(leftover) <= limit:
+                    _remove(leftover)
+                    n_removed += 1
+        return n_removed
+
+    def move_in(self, temporary: Path, path: str) -> None:
+        """Move staged content to its final name, exclusively, and make the name durable."""
+        place = self._place(check_path(path))
+        if path.split("/")[0] == STAGING:
+            raise InvalidValueError(
+                "the storage path", f"{path!r} lies where unfinished writes are kept; choose another"
+            )
+        try:
+            _make_folders(place.parent)
+            if temporary.is_dir():
+                _move_folder(temporary, place)
+            else:
+                _move_file(temporary, place)
+            sync_folder(place.parent)
+        except FileExistsError as exc:
+            raise ObjectExistsError(
+                f"something lies at {place} already and was left as it is; choose another path, or delete it first"
+            ) from exc
+        except OSError as exc:
+            raise _failed(f"{place} cannot be written", exc) from exc
+
+    def _temporary_name(self, source: Path) -> Path:
+        if not source.exists():
+            # Told before anything is made on the disk.
+            raise missing(source)
+        staging = self._root / STAGING
+        try:
+            _make_folders(staging)
+        except OSError as exc:
+            raise _failed(f"the storage location {self.root} cannot be written", exc) from exc
+        return staging / f"{os.getpid()}-{secrets.token_hex(8)}"
+
+    def _place(self, path: str) -> Path:
+        """Find the real place of a path, and make sure that no link leads out of the root.
+
+        Raises:
+            InvalidValueError: The path is not relative to the root.
+            StorageError: It leads out of the root.
+        """
+        place = (self._root / check_path(path)).resolve()
+        if not place.is_relative_to(self._root):
+            raise StorageError(
+                f"{path!r} leads out of the storage location {self.root} through a symbolic link, to {place}; "
+                "remove the link, or register that folder as a storage location"
+            )
+        return place
+
+
+class _StagedLocally(Staged):
+    def __init__(self, storage: LocalStorage, temporary: Path, hashed: Hashed) -> None:
+        super().__init__(hashed)
+        self._storage = storage
+        self._temporary: Path | None = temporary
+
+    def commit(self, path: str) -> None:
+        if self._temporary is None:
+            raise RuntimeError("what was staged has been committed or discarded already; stage it again")
+        self._storage.move_in(self._temporary, path)
+        self._temporary = None
+
+    def discard(self) -> None:
+        if self._temporary is not None:
+            _remove(self._temporary)
+            self._temporary = None
+
+
+@contextmanager
+def replacing(destination: Path) -> Iterator[Path]:
+    """Give a temporary name beside a destination, and move what was written there to the destination at the end.
+
+    Raises:
+        StorageError: The destination cannot be written.
+    """
+    temporary = destination.with_name(f".{destination.name[:60]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    aside = temporary.with_suffix(".old")
+    try:
+        _make_folders(destination.parent)
+        yield temporary
+        if destination.is_dir():
+            # No rename replaces a folder that holds something, so it steps aside first.
+            destination.rename(aside)
+        temporary.rename(destination)
+        sync_folder(destination.parent)
+    except LineageLogError:
+        raise
+    except OSError as exc:
+        raise _failed(f"{destination} cannot be written", exc) from exc
+    finally:
+        _remove(temporary)
+        _remove(aside)
+
+
+def sync_file(descriptor: int) -> None:
+    """Bring the bytes of an open file to the medium."""
+    if sys.platform == "darwin":
+        # On macOS fsync stops at the drive's cache.
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the medium; without this a new file may be nameless after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def not_a_file(name: str) -> ObjectMissingError:
+    """Say that a folder lies where a file was to be opened."""
+    return ObjectMissingError(f"{name} is a folder, not a file; use cache() and open the files in it")
+
+
+@contextmanager
+def open_sink(path: Path) -> Iterator[Sink]:
+    """Open a new file for writing, and bring it to the medium at the end."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as exc:
+        raise _failed(f"{path} cannot be written", exc) from exc
+
+    def write(block: bytes) -> None:
+        try:
+            view = memoryview(block)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        except OSError as exc:
+            raise _failed(f"{path} cannot be written", exc) from exc
+
+    try:
+        yield write
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_folder(source: Path, target: Path, progress: Progress | None) -> Hashed:
+    """Copy a folder file by file, hash it, and bring files and names to the medium."""
+    folders = {target}
+
+    def sink_for(path: str) -> AbstractContextManager[Sink]:
+        parent = (target / path).parent
+        parent.mkdir(parents=True, exist_ok=True)
+        while parent not in folders:
+            folders.add(parent)
+            parent = parent.parent
+        return open_sink(target / path)
+
+    try:
+        target.mkdir()
+        hashed = hash_folder(source, sink_for, progress=progress)
+        for folder in folders:
+            sync_folder(folder)
+    except LineageLogError:
+        raise
+    except OSError as exc:
+        raise _failed(f"the folder {source} cannot be copied to {target}", exc) from exc
+    return hashed
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above it, and make their names durable."""
+    if folder.is_dir():
+        return
+    _make_folders(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        sync_folder(folder.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "a file lies where a folder is needed", str(folder))
+
+
+def _move_file(temporary: Path, place: Path) -> None:
+    """Give a file its final name; a name that is taken is an error, unlike with `rename`."""
+    try:
+        os.link(temporary, place, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as exc:
+        if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        # No hard links on this file system: an empty file claims the name, and is replaced by the content.
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        temporary.replace(place)
+    else:
+        temporary.unlink()
+
+
+def _move_folder(temporary: Path, place: Path) -> None:
+    """Give a folder its final name: an empty folder claims it, and a rename may replace that one only while it is empty."""
+    place.mkdir()
+    try:
+        temporary.rename(place)
+    except OSError:
+        with suppress(OSError):
+            place.rmdir()
+        raise
+
+
+def _last_written(path: Path) -> float:
+    """Return when a staged file, or anything in a staged folder, was last written; now if it is just being moved."""
+    try:
+        latest = path.lstat().st_mtime
+        if path.is_dir():
+            for member in path.rglob("*"):
+                latest = max(latest, member.lstat().st_mtime)
+    except FileNotFoundError:
+        return time.time()
+    return latest
+
+
+def _remove(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _failed(what: str, exc: OSError) -> StorageError:
+    return StorageError(f"{what}: {exc.strerror or exc}; check permissions and free space, then try again")
