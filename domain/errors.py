@@ -164,6 +164,10 @@ class StoreUnavailableError(StorageError):
     """The database cannot be reached or is busy; nothing was written, the call can be repeated."""
 
 
+class StoreBusyError(StoreUnavailableError):
+    """Other writers held the log for too long; nothing was written, the call can be repeated."""
+
+
 class StoreReadOnlyError(StorageError):
     """The store can be read but not written."""
 

@@ -17,7 +17,7 @@ from lineagelog.adapters.log.database import Database, Transaction, UniquenessEr
 from lineagelog.adapters.log.mapper import TopicMapper
 from lineagelog.adapters.log.recorder import SQLApplicationRecorder
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, check_format, create_log
-from lineagelog.domain.errors import ConcurrentWriteError, StoreUnavailableError
+from lineagelog.domain.errors import ConcurrentWriteError, StoreBusyError, StoreUnavailableError
 from lineagelog.domain.event import NewEvent, RecordedEvent, decode
 from lineagelog.domain.ids import Id
 from lineagelog.projections import schema
@@ -107,6 +107,9 @@ class EventLog:
                 if earlier is not None:
                     return earlier
                 raise _conflict(exc) from exc
+            except StoreBusyError:
+                # It has waited long enough already.
+                raise
             except StoreUnavailableError:
                 attempt += 1
                 if attempt >= _RETRIES or not self._came_back(attempt):

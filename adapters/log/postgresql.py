@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
 from lineagelog.domain.errors import (
     InvalidValueError,
     LineageLogError,
     StorageError,
+    StoreBusyError,
     StoreReadOnlyError,
     StoreUnavailableError,
 )
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     import psycopg
 
 DEFAULT_SCHEMA: Final = "lineagelog"
+_HOST: Final = re.compile(r"(?:\[[^\[\]@]*\]|[^:\[\]@]*)(?::\d*)?")
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _COPY_FROM_ROWS: Final = 50
 _FETCH_ROWS: Final = 2000
 _LOCK_TIMEOUT: Final = "30s"
+_URL_HINT: Final = "write it as postgresql://user:password@host:port/database, special characters percent-encoded"
 
 
 class PostgreSQLDatabase(Database):
@@ -59,7 +62,8 @@ class PostgreSQLDatabase(Database):
         self._conninfo, self.schema = split_url(url)
         self.name = redact_url(url)
         self._local = threading.local()
-        self._all: list[psycopg.Connection[Row]] = []
+        self._pid = os.getpid()
+        self._all: dict[psycopg.Connection[Row], threading.Thread] = {}
         digest = hashlib.sha256(f"lineagelog:{self.schema}".encode()).digest()
         self._lock_key = int.from_bytes(digest[:8], "big", signed=True)
         if create:
@@ -69,7 +73,16 @@ class PostgreSQLDatabase(Database):
 
     def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
         """Run a query on its own and return all rows."""
+        import psycopg
+
         with _translated(self.name):
+            connection = self._connection()
+            try:
+                return connection.execute(_percent(sql), parameters).fetchall()
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+            # The server or the network has cut an idle connection; a read can simply be repeated on a new one.
             return self._connection().execute(_percent(sql), parameters).fetchall()
 
     @contextmanager
@@ -108,7 +121,8 @@ class PostgreSQLDatabase(Database):
 
     def close(self) -> None:
         """Close all connections that belong to this process."""
-        for connection in self._all:
+        self._forget_parent()
+        for connection in tuple(self._all):
             connection.close()
         self._all.clear()
         self._local = threading.local()
@@ -121,23 +135,32 @@ class PostgreSQLDatabase(Database):
         return bool(read_only or not may_create)
 
     def _connection(self) -> psycopg.Connection[Row]:
+        self._forget_parent()
         connection: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
-        if connection is not None and self._local.pid != os.getpid():
-            # A socket must not be carried across a fork: parent and child would read each other's answers.
-            self._all.clear()
-            connection = None
         if connection is None or connection.closed or connection.broken:
-            if connection in self._all:
-                self._all.remove(connection)
+            for other, thread in tuple(self._all.items()):
+                if other is connection or not thread.is_alive():
+                    self._all.pop(other, None)
+                    other.close()
             connection = self._local.connection = self._connect()
-            self._local.pid = os.getpid()
-            self._all.append(connection)
+            self._all[connection] = threading.current_thread()
         return connection
+
+    def _forget_parent(self) -> None:
+        """Let go of inherited connections: over one socket parent and child would read each other's answers."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._all.clear()
+            self._local = threading.local()
 
     def _connect(self) -> psycopg.Connection[Row]:
         import psycopg
 
-        connection: psycopg.Connection[Row] = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+        try:
+            connection: psycopg.Connection[Row] = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+        except psycopg.ProgrammingError:
+            # The driver's text may quote a piece of the password.
+            raise InvalidValueError("the database URL", f"{self.name!r} cannot be read; {_URL_HINT}") from None
         connection.execute(
             "SELECT set_config('search_path', %s, false), set_config('TimeZone', 'UTC', false), "
             "set_config('synchronous_commit', 'on', false), set_config('lock_timeout', %s, false)",
@@ -212,16 +235,21 @@ def split_url(url: str) -> tuple[str, str]:
         raise InvalidValueError(
             "the database URL", f"{redact_url(url)!r} must begin with postgresql://; without --db the store uses SQLite"
         )
+    user, _, hosts = parts.netloc.rpartition("@")
+    if "@" in user or "@" in parts.path or not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+        raise InvalidValueError("the database URL", f"{redact_url(url)!r} cannot be read; {_URL_HINT}")
     schema = DEFAULT_SCHEMA
     parameters = []
-    for name, value in parse_qsl(parts.query):
+    # libpq's parameters are passed on as they are: it does not read `+` as a space, as forms do.
+    for parameter in parts.query.split("&"):
+        name, _, value = parameter.partition("=")
         if name == "schema":
             schema = value
-        else:
-            parameters.append((name, value))
+        elif parameter:
+            parameters.append(parameter)
     if not _SCHEMA_NAME.fullmatch(schema):
         raise InvalidValueError("the database schema", f"{schema!r} must be lower-case letters, digits and '_'")
-    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(parameters))), schema
+    return urlunsplit(parts._replace(scheme="postgresql", query="&".join(parameters))), schema
 
 
 @lru_cache(maxsize=512)
@@ -249,7 +277,7 @@ def _translated(name: str) -> Iterator[None]:
             f"{name} does not allow this write; nothing was recorded ({_first_line(exc)})"
         ) from exc
     except errors.LockNotAvailable as exc:
-        raise StoreUnavailableError(
+        raise StoreBusyError(
             f"other writers have held the log of {name} for {_LOCK_TIMEOUT}; nothing was recorded, try again"
         ) from exc
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:

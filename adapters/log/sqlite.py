@@ -5,12 +5,13 @@ that was removed stays readable in free pages. `trusted_schema=OFF`: a prepared 
 No memory map: a stray write through one would reach the file.
 
 The lock. Each write transaction, and each checkpoint of the write-ahead log, runs under an `flock` on a file beside the database.
-That gives waiting writers a fair order, and it keeps two of our connections from resetting the write-ahead log at the same time, which
-corrupts the file in SQLite 3.7.0 to 3.51.2 (fixed in 3.51.3, 3.50.7 and 3.44.6).
+That gives waiting writers a fair order, and it keeps two of our connections from resetting the write-ahead log at the same time,
+which corrupts the file in SQLite 3.7.0 to 3.51.2 (fixed in 3.51.3, 3.50.7 and 3.44.6).
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -23,7 +24,13 @@ from pathlib import Path
 from typing import Final
 
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
-from lineagelog.domain.errors import LineageLogError, StorageError, StoreReadOnlyError, StoreUnavailableError
+from lineagelog.domain.errors import (
+    LineageLogError,
+    StorageError,
+    StoreBusyError,
+    StoreReadOnlyError,
+    StoreUnavailableError,
+)
 from lineagelog.domain.values import time_text
 from lineagelog.projections.reader import Reader, Row
 from lineagelog.projections.table import Dialect, Scalar
@@ -49,24 +56,36 @@ class SQLiteDatabase(Database):
             lock_timeout_s: Longest wait for the write lock, seconds.
 
         Raises:
-            StorageError: The file lies on a network file system, whose locks do not protect it.
-            StoreUnavailableError: The file does not exist or is not a database.
+            StorageError: The file lies on a network file system, whose locks do not protect it, or is not a database.
+            StoreReadOnlyError: The file is to be made in a folder that cannot be written.
+            StoreUnavailableError: The file does not exist or cannot be reached.
         """
         self._path = path
         self._timeout_s = lock_timeout_s
         self._local = threading.local()
-        self._all: list[_Connection] = []
+        self._all: dict[_Connection, threading.Thread] = {}
         self._memory: _Connection | None = None
         self.name = str(path) if path else "a database in memory"
         if path is None:
             self._memory = self._connect()
             return
-        _refuse_network_file_system(path)
-        if create and not path.exists():
-            with suppress(FileExistsError):
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        if not path.is_file():
-            raise StoreUnavailableError(f"the database {path} does not exist; create a store with `prov init`")
+        try:
+            _refuse_network_file_system(path)
+            if create and not path.exists():
+                with suppress(FileExistsError):
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            if not path.is_file():
+                raise StoreUnavailableError(f"the database {path} does not exist; create a store with `prov init`")
+            if not create:
+                _refuse_other_file(path)
+        except OSError as exc:
+            if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and create:
+                raise StoreReadOnlyError(
+                    f"the database {path} cannot be made: {exc.strerror}; nothing was recorded. Choose a folder you may write"
+                ) from exc
+            raise StoreUnavailableError(
+                f"the database {path} cannot be reached: {exc.strerror}; check the path and its permissions"
+            ) from exc
         self.read_only = not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
         self._connection()
 
@@ -97,16 +116,15 @@ class SQLiteDatabase(Database):
             with _translated(self.name):
                 yield _SQLiteReader(self._memory.sqlite)
             return
-        connection = self._connect()
+        connection = self._connect(reader=True)
         try:
             with _translated(self.name):
-                connection.sqlite.execute("PRAGMA query_only=ON")
                 connection.sqlite.execute("BEGIN")
                 # BEGIN alone fixes nothing: the view is that of the first read.
                 connection.sqlite.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
                 yield _SQLiteReader(connection.sqlite)
         finally:
-            self._all.remove(connection)
+            self._all.pop(connection, None)
             connection.close(self._timeout_s)
 
     def table_names(self) -> set[str]:
@@ -119,7 +137,7 @@ class SQLiteDatabase(Database):
 
     def close(self) -> None:
         """Close all connections that belong to this process."""
-        for connection in self._all:
+        for connection in tuple(self._all):
             connection.close(self._timeout_s)
         self._all.clear()
         self._local = threading.local()
@@ -132,23 +150,26 @@ class SQLiteDatabase(Database):
             # A connection must not be carried across a fork: parent and child would share its locks.
             if connection is not None:
                 self._all.clear()
+            for other, thread in tuple(self._all.items()):
+                if not thread.is_alive():
+                    self._all.pop(other, None)
+                    other.close(self._timeout_s)
             connection = self._local.connection = self._connect()
         return connection
 
-    def _connect(self) -> _Connection:
+    def _connect(self, *, reader: bool = False) -> _Connection:
         with _translated(self.name):
-            connection = _Connection(self._path, read_only=self.read_only)
-        self._all.append(connection)
+            connection = _Connection(self._path, read_only=self.read_only, reader=reader)
+        self._all[connection] = threading.current_thread()
         return connection
 
 
 class _Connection:
     """A SQLite connection, and the descriptor through which its thread takes the write lock."""
 
-    def __init__(self, path: Path | None, *, read_only: bool) -> None:
+    def __init__(self, path: Path | None, *, read_only: bool, reader: bool = False) -> None:
         self.pid = os.getpid()
-        self._lock_file: int | None = None
-        self._read_only = read_only
+        self._lock_path: Path | None = None
         if path is None:
             self.sqlite = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             return
@@ -158,43 +179,60 @@ class _Connection:
             # in it, and the database file alone is the whole truth.
             wal = path.with_name(path.name + "-wal")
             target += "?mode=ro" if wal.exists() and wal.stat().st_size else "?immutable=1"
+        elif reader:
+            # A connection that cannot write runs no checkpoint when it is closed, so it never needs the lock.
+            target += "?mode=ro"
         else:
             target += "?mode=rw"
-            self._lock_file = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock_path = path.with_name(path.name + ".lock")
         self.sqlite = sqlite3.connect(
             target, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=256
         )
+        try:
+            self._configure()
+        except BaseException:
+            self.sqlite.close()
+            raise
+
+    def _configure(self) -> None:
         settings = ["synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF", "mmap_size=0"]
         if sys.platform == "darwin":
             # On macOS only F_FULLFSYNC reaches the medium.
             settings += ["fullfsync=ON", "checkpoint_fullfsync=ON"]
         for setting in settings:
             self.sqlite.execute(f"PRAGMA {setting}")
-        if not read_only and self.sqlite.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        if self._lock_path is None or self.sqlite.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            return
+        # The database of another application is left as it is; whoever opened it by mistake is told elsewhere.
+        tables = {name for (name,) in self.sqlite.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if not tables or "events" in tables:
             with self.lock(LOCK_TIMEOUT_S):
                 self.sqlite.execute("PRAGMA journal_mode=WAL")
 
     @contextmanager
     def lock(self, timeout_s: float) -> Iterator[None]:
         """Hold the write lock of the database."""
-        if self._lock_file is None:
+        if self._lock_path is None:
             yield
             return
-        _flock(self._lock_file, timeout_s)
+        descriptor = _take_lock(self._lock_path, timeout_s)
         try:
             yield
         finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+            # A child forked meanwhile holds a copy of the descriptor; closing ours would not end the lock.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
 
     def close(self, timeout_s: float) -> None:
         """Close the connection under the lock, since closing the last one runs a checkpoint."""
         if self.pid != os.getpid():
             return
-        with self.lock(timeout_s):
+        try:
+            with self.lock(timeout_s):
+                self.sqlite.close()
+        except StoreUnavailableError:
+            # A writer holds the lock, so it has the database open, and ours is not the last connection.
             self.sqlite.close()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
 
 
 class _SQLiteReader(Reader):
@@ -236,18 +274,27 @@ class _SQLiteTransaction(Transaction):
         return time_text(datetime.now(UTC))
 
 
-def _flock(descriptor: int, timeout_s: float) -> None:
-    """Take a lock that is waited for in turn, but not for ever.
+def _take_lock(path: Path, timeout_s: float) -> int:
+    """Take the lock that a file stands for: waited for in turn, but not for ever.
+
+    Each call opens the file anew. On a shared descriptor a wait that was given up could take, or let go, the lock of a later one.
+
+    Returns:
+        The descriptor that holds the lock.
 
     Raises:
-        StoreUnavailableError: The lock was not free in time.
+        StoreBusyError: The lock was not free in time.
     """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pass
+    except BaseException:
+        os.close(descriptor)
+        raise
     else:
-        return
+        return descriptor
     # The kernel hands a lock to those who block on it in their order, but knows no time limit; so a thread blocks.
     state = threading.Lock()
     outcome = {"taken": False, "given_up": False}
@@ -258,18 +305,28 @@ def _flock(descriptor: int, timeout_s: float) -> None:
         with state:
             outcome["taken"] = True
             if outcome["given_up"]:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                os.close(descriptor)
         done.set()
 
+    def give_up() -> bool:
+        with state:
+            outcome["given_up"] = not outcome["taken"]
+        return outcome["given_up"]
+
     threading.Thread(target=block, name="lineagelog-lock", daemon=True).start()
-    done.wait(timeout_s)
-    with state:
-        if not outcome["taken"]:
-            outcome["given_up"] = True
-            raise StoreUnavailableError(
-                f"another process has held the store's write lock for {timeout_s:g} seconds; nothing was recorded. "
-                "Find it with `lsof` on the .lock file beside the database, or try again"
-            )
+    try:
+        done.wait(timeout_s)
+    except BaseException:
+        # Interrupted, as by Ctrl-C: nobody must be left who takes the lock and keeps it.
+        if not give_up():
+            os.close(descriptor)
+        raise
+    if give_up():
+        raise StoreBusyError(
+            f"another process has held the store's write lock for {timeout_s:g} seconds; nothing was recorded. "
+            f"Find it with `lsof {path}`, or try again"
+        )
+    return descriptor
 
 
 @contextmanager
@@ -296,6 +353,21 @@ def _translated(name: str) -> Iterator[None]:
         raise StorageError(f"{name} could not carry out a statement: {exc}") from exc
     except sqlite3.DatabaseError as exc:
         raise StorageError(f"{name} is damaged or not a SQLite database: {exc}; restore it from a backup") from exc
+
+
+def _refuse_other_file(path: Path) -> None:
+    """Refuse a file that is no SQLite database, before anything is made beside it.
+
+    Raises:
+        StoreUnavailableError: The file is empty.
+        StorageError: It begins otherwise than a SQLite database (https://www.sqlite.org/fileformat.html, 1.3).
+    """
+    with path.open("rb") as file:
+        header = file.read(16)
+    if not header:
+        raise StoreUnavailableError(f"the database {path} is empty; create a store with `prov init`")
+    if header != b"SQLite format 3\x00":
+        raise StorageError(f"{path} is not a SQLite database; give the path of a store, or restore it from a backup")
 
 
 def _refuse_network_file_system(path: Path) -> None:
