@@ -7,6 +7,7 @@ new class.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -142,6 +143,8 @@ TOPICS: Final[dict[str, type[Event]]] = {}
 _UPCASTERS: Final[dict[str, tuple[str, Upcaster]]] = {}
 _decoders: Final[dict[str, msgspec.json.Decoder[Event]]] = {}
 _encoder: Final = msgspec.json.Encoder()
+# An even number of backslashes before it: otherwise the text itself says `\\u0000`.
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def recorded_as(topic: str) -> Callable[[EventType], EventType]:
@@ -172,19 +175,27 @@ def upcast(old_topic: str, new_topic: str) -> Callable[[Upcaster], Upcaster]:
 
 
 def encode(fact: Event) -> str:
-    """Write a fact as JSON, and make sure that it can be read back.
+    """Write a fact as JSON, and make sure that it reads back equal.
 
     Raises:
-        InvalidValueError: A field holds a value of another type than it declares. Constructors do not check
-            types, so this is the gate.
+        InvalidValueError: A field holds a value of another type than it declares, or one that JSON would change without
+            a word, such as NaN or bytes; or text with a NUL, which PostgreSQL cannot hold. Constructors check nothing, so
+            this is the gate.
     """
     if isinstance(fact, UnknownEvent):
         return fact.payload
     try:
         data = _encoder.encode(fact)
-        _decoder(fact.topic).decode(data)
+        again = _decoder(fact.topic).decode(data)
     except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as exc:
         raise InvalidValueError(type(fact).__name__, f"cannot be recorded: {exc}") from exc
+    if again != fact:
+        fields = [name for name in fact.__struct_fields__ if getattr(again, name) != getattr(fact, name)]
+        raise InvalidValueError(
+            type(fact).__name__, f"cannot be recorded: {', '.join(fields)} would not read back from JSON as it is"
+        )
+    if b"\\u0000" in data and _NUL.search(data):
+        raise InvalidValueError(type(fact).__name__, "cannot be recorded: it holds a NUL character; remove it")
     return data.decode()
 
 
@@ -198,20 +209,21 @@ def decode(topic: str, payload: str) -> Event:
     Raises:
         LogCorruptError: The payload of a known topic is not one.
     """
-    if topic in TOPICS:
-        try:
+    if topic not in TOPICS and topic not in _UPCASTERS:
+        return UnknownEvent(unknown_topic=topic, payload=payload)
+    try:
+        if topic in TOPICS:
             return _decoder(topic).decode(payload)
-        except (msgspec.DecodeError, ValueError) as exc:
-            raise LogCorruptError(
-                f"an event of topic {topic} cannot be read: {exc}; run `prov verify` to find the place"
-            ) from exc
-    if topic in _UPCASTERS:
-        data: dict[str, Any] = msgspec.json.decode(payload)
-        while topic in _UPCASTERS:
-            topic, lift = _UPCASTERS[topic]
+        data: dict[str, Any] = msgspec.json.decode(payload, type=dict[str, Any])
+        current = topic
+        while current in _UPCASTERS:
+            current, lift = _UPCASTERS[current]
             data = lift(data)
-        return msgspec.convert(data, TOPICS[topic])
-    return UnknownEvent(unknown_topic=topic, payload=payload)
+        return msgspec.convert(data, TOPICS[current])
+    except (msgspec.DecodeError, ValueError, LookupError, RecursionError) as exc:
+        raise LogCorruptError(
+            f"an event of topic {topic} cannot be read: {exc}; run `prov verify` to find the place"
+        ) from exc
 
 
 def _decoder(topic: str) -> msgspec.json.Decoder[Event]:

@@ -45,13 +45,17 @@ _SHAPES: Final = tuple(
         (r"(?P<keep>[A-Za-z][A-Za-z0-9+.\-]*://)[^\s/@:'\"]*:[^\s/@'\"]*(?P<end>@)", 0),
         (r"(?P<keep>https?://)[A-Za-z0-9_\-]{20,}(?P<end>@)", 0),
         (
-            r"(?P<keep>[?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|sig|AWSAccessKeyId|token|access_token|"
-            r"api_key|apikey|key|password|secret)=)[^&\s'\"#]+",
+            (
+                r"(?P<keep>[?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|sig|AWSAccessKeyId|token|"
+                r"access_token|api_key|apikey|key|password|secret)=)[^&\s'\"#]+"
+            ),
             re.IGNORECASE,
         ),
         (
-            r"(?P<keep>\b(?:password|passwd|pwd|passphrase|secret|token|api[_\-]?key|access[_\-]?key|client[_\-]?secret)"
-            r"['\"]?\s*(?:=|:)\s*['\"])[^'\"\n]{4,}(?P<end>['\"])",
+            (
+                r"(?P<keep>\b(?:password|passwd|pwd|passphrase|secret|token|api[_\-]?key|access[_\-]?key|client[_\-]?secret)"
+                r"['\"]?\s*(?:=|:)\s*['\"])[^'\"\n]{4,}(?P<end>['\"])"
+            ),
             re.IGNORECASE,
         ),
         (
@@ -61,6 +65,10 @@ _SHAPES: Final = tuple(
         (r"(?P<keep>\bmachine\s+\S+\s+login\s+\S+\s+password\s+)\S+", re.IGNORECASE),
     )
 )
+
+
+# A password may hold `@` or, badly written, `/`; what follows the last `@` is the host. A number after the colon is a port.
+_USER_INFO: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)(?:[^/]*@|[^/@:\[]*:(?!\d*(?:[/?#]|$))[^?#]*@)")
 
 
 def redact_text(text: str) -> tuple[str, bool]:
@@ -132,8 +140,7 @@ def redact_command(arguments: list[str]) -> list[str]:
 
 def redact_url(url: str) -> str:
     """Take the user name, password and signing parameters out of a URL."""
-    without_user = re.sub(r"^([A-Za-z][A-Za-z0-9+.\-]*://)[^/@]*@", r"\1", url)
-    return redact_text(without_user)[0]
+    return redact_text(_USER_INFO.sub(r"\1", url))[0]
 
 
 def is_secret_name(name: str) -> bool:

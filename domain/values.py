@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from lineagelog.domain.errors import InvalidValueError
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_NAME_BYTES: Final = 1024
 MAX_TEXT_BYTES: Final = 1_000_000
@@ -42,7 +42,7 @@ def check_name(value: object, what: str) -> str:
     """
     text = _encodable(value, what)
     text = unicodedata.normalize("NFC", text)
-    if not text.strip():
+    if all(unicodedata.category(character) in ("Cf", "Zs") or character.isspace() for character in text):
         raise InvalidValueError(what, "is empty; give it at least one visible character")
     if text != text.strip():
         raise InvalidValueError(what, f"{text!r} begins or ends with white space; remove it")
@@ -183,7 +183,10 @@ def _plain(value: object, what: str, depth: int, budget: list[int]) -> Json:
         raise InvalidValueError(what, "is bytes, which the log cannot hold; pass text, or save it as an artifact")
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "shape", None) == ():
-        return _plain(item(), what, depth, budget)
+        scalar = item()
+        # NumPy's long double gives itself: Python has no number of its precision.
+        if type(scalar) is not type(value):
+            return _plain(scalar, what, depth, budget)
     raise InvalidValueError(
         what, f"is {type(value).__name__}, which the log cannot hold; pass numbers, text, lists or dictionaries"
     )

@@ -10,6 +10,7 @@ from lineagelog.adapters.log.recorder import LogEntry
 from lineagelog.domain import event
 from lineagelog.domain.event import NewEvent, UnknownEvent
 from lineagelog.domain.ids import Id
+from lineagelog.domain.values import check_text
 
 
 class TopicMapper(Mapper[Any]):
@@ -19,9 +20,15 @@ class TopicMapper(Mapper[Any]):
         super().__init__(transcoder=JSONTranscoder())
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        """Encode an event, checking that it can be decoded."""
+        """Encode an event, checking that it can be decoded.
+
+        Raises:
+            InvalidValueError: The fact or the reason cannot be recorded.
+        """
         new: NewEvent = domain_event
         fact = new.fact
+        if new.reason is not None:
+            check_text(new.reason, "the reason")
         topic = fact.unknown_topic if isinstance(fact, UnknownEvent) else fact.topic
         return LogEntry(new.stream, new.version, topic, event.encode(fact).encode(), new)
 

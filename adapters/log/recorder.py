@@ -1,7 +1,7 @@
 """Recorders of the `eventsourcing` library over both databases: one transaction for events, projections and the head.
 
-The library's own SQL recorders are not used: on PostgreSQL they take an exclusive table lock and send arrays of composites as text, on
-SQLite their ids are reused after a delete, and neither has gap-free positions or a head.
+The library's own SQL recorders are not used: on PostgreSQL they take an exclusive table lock and send arrays of composites as
+text, on SQLite their ids are reused after a delete, and neither has gap-free positions or a head.
 """
 
 from __future__ import annotations
