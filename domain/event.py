@@ -143,7 +143,7 @@ TOPICS: Final[dict[str, type[Event]]] = {}
 _UPCASTERS: Final[dict[str, tuple[str, Upcaster]]] = {}
 _decoders: Final[dict[str, msgspec.json.Decoder[Event]]] = {}
 _encoder: Final = msgspec.json.Encoder()
-# An even number of backslashes before it: otherwise the text itself says `\\u0000`.
+# With an odd backslash before it, the text itself spells the escape.
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 

@@ -11,11 +11,15 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from os import PathLike, fspath
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lineagelog.domain.errors import InvalidValueError
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+if TYPE_CHECKING:
+    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+else:
+    # msgspec reads annotations at run time and knows no recursive alias; `event.encode` makes sure of the values.
+    Json = Any
 
 MAX_NAME_BYTES: Final = 1024
 MAX_TEXT_BYTES: Final = 1_000_000
