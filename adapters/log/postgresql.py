@@ -27,6 +27,7 @@ from lineagelog.domain.errors import (
     StoreUnavailableError,
 )
 from lineagelog.domain.redaction import redact_url
+from lineagelog.projections.functions import POSTGRESQL_COLLATIONS, postgresql_functions
 from lineagelog.projections.reader import Reader, Row
 from lineagelog.projections.table import Dialect, Scalar
 
@@ -69,6 +70,7 @@ class PostgreSQLDatabase(Database):
         if create:
             with self._write() as transaction:
                 transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+                _create_functions(transaction)
         self.read_only = self._is_read_only()
 
     def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
@@ -250,6 +252,20 @@ def split_url(url: str) -> tuple[str, str]:
     if not _SCHEMA_NAME.fullmatch(schema):
         raise InvalidValueError("the database schema", f"{schema!r} must be lower-case letters, digits and '_'")
     return urlunsplit(parts._replace(scheme="postgresql", query="&".join(parameters))), schema
+
+
+def _create_functions(transaction: Transaction) -> None:
+    """Create the functions that queries need, with the best collation the server has."""
+    if transaction.read("SELECT 1 WHERE to_regprocedure('lineagelog_regexp(text, text, integer)') IS NOT NULL"):
+        return
+    # A server lists collations of all encodings; only those that fit its own can be named.
+    found = transaction.read(
+        "SELECT collname::text FROM pg_collation WHERE collencoding IN (-1, pg_char_to_encoding(getdatabaseencoding()))"
+    )
+    names = {name for (name,) in found}
+    collation = next(name for name in POSTGRESQL_COLLATIONS if name in names)
+    for statement in postgresql_functions(collation):
+        transaction.execute(statement)
 
 
 @lru_cache(maxsize=512)

@@ -32,6 +32,7 @@ from lineagelog.domain.errors import (
     StoreUnavailableError,
 )
 from lineagelog.domain.values import time_text
+from lineagelog.projections.functions import SQLITE_FUNCTIONS
 from lineagelog.projections.reader import Reader, Row
 from lineagelog.projections.table import Dialect, Scalar
 
@@ -172,6 +173,7 @@ class _Connection:
         self._lock_path: Path | None = None
         if path is None:
             self.sqlite = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            _add_functions(self.sqlite)
             return
         target = path.absolute().as_uri()
         if read_only:
@@ -201,6 +203,7 @@ class _Connection:
             settings += ["fullfsync=ON", "checkpoint_fullfsync=ON"]
         for setting in settings:
             self.sqlite.execute(f"PRAGMA {setting}")
+        _add_functions(self.sqlite)
         if self._lock_path is None or self.sqlite.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             return
         # The database of another application is left as it is; whoever opened it by mistake is told elsewhere.
@@ -327,6 +330,12 @@ def _take_lock(path: Path, timeout_s: float) -> int:
             f"Find it with `lsof {path}`, or try again"
         )
     return descriptor
+
+
+def _add_functions(sqlite: sqlite3.Connection) -> None:
+    """Give a connection the functions that queries need and SQLite lacks."""
+    for name, n_arguments, function in SQLITE_FUNCTIONS:
+        sqlite.create_function(name, n_arguments, function, deterministic=True)
 
 
 @contextmanager
