@@ -369,7 +369,7 @@ def _all(nodes: Sequence[Node]) -> Node:
     for node in flat:
         if isinstance(node, _Related):
             groups.setdefault((node.registry, node.relation), []).append(node.node)
-    joined = [node for node in flat if not isinstance(node, _Related)]
+    joined: list[Node] = [node for node in flat if not isinstance(node, _Related)]
     joined += [_Related(*relation, _all(inner)) for relation, inner in groups.items()]
     return joined[0] if len(joined) == 1 else _Join("and", tuple(joined))
 
