@@ -1,0 +1,84 @@
+"""A provenance store for data work: every action is an immutable event, exported as W3C PROV.
+
+Importing this package does nothing but define names; each loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from lineagelog.domain.version import VERSION
+
+if TYPE_CHECKING:
+    from lineagelog import setup as setup
+    from lineagelog.api import close as close
+    from lineagelog.api import connect as connect
+    from lineagelog.api import delete as delete
+    from lineagelog.api import init as init
+    from lineagelog.api import list_stores as list_stores
+    from lineagelog.api import login as login
+    from lineagelog.api import logout as logout
+    from lineagelog.api import open as open  # noqa: A004 - `ln.open(…)` opens a store
+    from lineagelog.api import save as save
+    from lineagelog.api import store as store
+    from lineagelog.api import view as view
+    from lineagelog.artifact import Artifact as Artifact
+    from lineagelog.artifact import File as File
+    from lineagelog.domain import errors as errors
+    from lineagelog.projections.query import Q as Q
+    from lineagelog.run import Run as Run
+    from lineagelog.settings import settings as settings
+    from lineagelog.storage import Storage as Storage
+    from lineagelog.store import Store as Store
+    from lineagelog.tracking import finish as finish
+    from lineagelog.tracking import track as track
+    from lineagelog.transform import Transform as Transform
+    from lineagelog.user import User as User
+
+__version__: Final = VERSION
+
+_HOMES: Final = {
+    "Artifact": "artifact",
+    "File": "artifact",
+    "Q": "projections.query",
+    "Run": "run",
+    "Storage": "storage",
+    "Store": "store",
+    "Transform": "transform",
+    "User": "user",
+    "close": "api",
+    "connect": "api",
+    "delete": "api",
+    "errors": "domain.errors:",
+    "finish": "tracking",
+    "init": "api",
+    "list_stores": "api",
+    "login": "api",
+    "logout": "api",
+    "open": "api",
+    "save": "api",
+    "settings": "settings",
+    "setup": "setup:",
+    "store": "api",
+    "track": "tracking",
+    "view": "api",
+}
+"""Public name to module, and to the name there where it differs; a module itself ends in a colon."""
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module_name, colon, attribute = home.partition(":")
+    module = import_module(f"{__name__}.{module_name}")
+    value = module if colon and not attribute else getattr(module, attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

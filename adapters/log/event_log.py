@@ -130,6 +130,7 @@ class EventLog:
         *,
         after: int = 0,
         up_to: int | None = None,
+        event_id: str | None = None,
         stream: str | None = None,
         actor: str | None = None,
         run: str | None = None,
@@ -144,6 +145,7 @@ class EventLog:
         Args:
             after: Only events after this position.
             up_to: Only events up to this position.
+            event_id: Only the event with this id.
             stream: Only events about this record.
             actor: Only events by this user.
             run: Only events in this run.
@@ -156,6 +158,7 @@ class EventLog:
         sql, parameters = f"{_ENVELOPE} WHERE position > ?", [after]
         conditions: tuple[tuple[str, Scalar], ...] = (
             ("position <= ?", up_to),
+            ("event_id = ?", event_id),
             ("stream = ?", stream),
             ("actor = ?", actor),
             ("run = ?", run),

@@ -1,0 +1,193 @@
+"""Whether the log is the one that was written: every column of every event against the Merkle tree, and the registries
+against a replay.
+
+Every event stores the hash of its leaf, so that an edited event is named by its position. The head row holds the root over all
+leaves, so that whoever edits an event and its leaf is found as well. Whoever rewrites everything, head included, or takes the
+last events away and sets the head back, can be found only with a checkpoint that was kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from lineagelog.adapters.log.database import Database
+from lineagelog.adapters.log.event_log import apply_operations, create_projections, read_table, to_recorded
+from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, TRIGGERS
+from lineagelog.adapters.log.sqlite import SQLiteDatabase
+from lineagelog.domain.errors import LogCorruptError
+from lineagelog.domain.event import RecordedEvent
+from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
+from lineagelog.projections import schema
+from lineagelog.projections.reader import Reader
+
+MAX_PROBLEMS: Final = 20
+_BATCH: Final = 5_000
+
+
+class Problem(NamedTuple):
+    """Something that is not as it was recorded.
+
+    Attributes:
+        position: Position of the event concerned, `None` if it is not one event.
+        what: What is wrong, in words.
+    """
+
+    position: int | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check of the log found.
+
+    Attributes:
+        n_events: Events that were read.
+        root: Merkle tree head computed from them, 64 hexadecimal characters.
+        problems: What is wrong, the lowest position first; at most 20 of each kind.
+        checkpoint_root: Tree head over the events up to the checkpoint, `None` if the log is shorter or none was given.
+    """
+
+    n_events: int
+    root: str
+    problems: tuple[Problem, ...]
+    checkpoint_root: str | None
+
+
+def verify_log(
+    database: Database,
+    *,
+    checkpoint_size: int | None = None,
+    projections: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Read the whole log in one consistent view and check it.
+
+    Args:
+        database: Where it lies.
+        checkpoint_size: Number of events a checkpoint speaks of.
+        projections: Also replay the events and compare every row of every registry.
+        progress: Called with the number of events done and of all.
+    """
+    problems: list[Problem] = _missing_protection(database)
+    with _replica(wanted=projections) as replica, database.snapshot() as snapshot:
+        ((head_position, head_peaks, head_root, _),) = snapshot.read(READ_HEAD)
+        frontier = Frontier()
+        checkpoint_root = frontier.root().hex() if checkpoint_size == 0 else None
+        batch: list[RecordedEvent] = []
+        replayable = True
+        sql = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
+        for row in snapshot.stream(sql):
+            *columns, stored_leaf = row
+            position = row[0]
+            if position != frontier.size + 1 and len(problems) < MAX_PROBLEMS:
+                problems.append(
+                    Problem(frontier.size + 1, f"is missing or out of order: the next stored position is {position}")
+                )
+            leaf = leaf_hash(encode_entry(columns))
+            if leaf.hex() != stored_leaf and len(problems) < MAX_PROBLEMS:
+                problems.append(
+                    Problem(position, "was changed after it was recorded: its content does not give its leaf hash")
+                )
+            frontier.extend((leaf,))
+            if frontier.size == checkpoint_size:
+                checkpoint_root = frontier.root().hex()
+            if replica is not None and replayable:
+                try:
+                    batch.append(to_recorded(tuple(columns)))
+                except LogCorruptError as exc:
+                    problems.append(Problem(position, f"cannot be read: {exc}"))
+                    replayable = False
+                if len(batch) >= _BATCH:
+                    _replay(replica, batch)
+            if progress is not None and frontier.size % _BATCH == 0:
+                progress(frontier.size, head_position)
+        if progress is not None:
+            progress(frontier.size, head_position)
+        problems += _compare_head(frontier, head_position, head_peaks, head_root)
+        if replica is not None and replayable:
+            _replay(replica, batch)
+            problems += _compare_tables(replica, snapshot, database.table_names())
+    found = sorted(problems, key=lambda problem: problem.position or head_position + 1)
+    return Verification(frontier.size, frontier.root().hex(), tuple(found), checkpoint_root)
+
+
+def _missing_protection(database: Database) -> list[Problem]:
+    missing = set(TRIGGERS[database.dialect]) - database.trigger_names()
+    return [
+        Problem(None, f"the trigger {name}, which keeps events from being changed, was removed")
+        for name in sorted(missing)
+    ]
+
+
+def _compare_head(frontier: Frontier, position: int, peaks: str, root: str) -> list[Problem]:
+    problems = []
+    if position != frontier.size:
+        problems.append(Problem(None, f"the head speaks of {position} events, but {frontier.size} are stored"))
+    elif root != frontier.root().hex() or peaks != frontier.to_bytes().hex():
+        problems.append(
+            Problem(
+                None,
+                "the tree root of the head is not that of the events: events were changed together with their leaf hashes",
+            )
+        )
+    return problems
+
+
+@contextmanager
+def _replica(*, wanted: bool) -> Iterator[SQLiteDatabase | None]:
+    """Make an empty database for the replay, on disk, since a log may be larger than memory."""
+    if not wanted:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="lineagelog-verify-") as folder:
+        replica = SQLiteDatabase(Path(folder) / "replica.db", create=True)
+        try:
+            create_projections(replica)
+            yield replica
+        finally:
+            replica.close()
+
+
+def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent]) -> None:
+    with replica.write() as transaction:
+        apply_operations(transaction, batch)
+    batch.clear()
+
+
+def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: set[str]) -> list[Problem]:
+    problems: list[Problem] = []
+    with replica.snapshot() as expected:
+        for table in schema.TABLES:
+            if table.name not in existing:
+                problems.append(Problem(None, f"the table {table.name} is missing; `prov rebuild` makes it anew"))
+                continue
+            n_found = 0
+            for wanted, found in zip_longest(read_table(expected, table), read_table(live, table)):
+                if wanted == found:
+                    continue
+                n_found += 1
+                if n_found > MAX_PROBLEMS:
+                    break
+                position = (wanted or found or (None,))[0]
+                problems.append(
+                    Problem(position, f"{_difference(table.names, wanted, found)} in the table {table.name}")
+                )
+                if wanted is None or found is None or wanted[0] != found[0]:
+                    # The rows after a missing or added one are shifted; comparing them says nothing more.
+                    break
+    return problems
+
+
+def _difference(names: tuple[str, ...], wanted: tuple[object, ...] | None, found: tuple[object, ...] | None) -> str:
+    if wanted is None or (found is not None and found[0] < wanted[0]):  # type: ignore[operator]
+        return "has a row that no event made"
+    if found is None or found[0] != wanted[0]:
+        return "has lost its row"
+    changed = [name for name, old, new in zip(names, wanted, found, strict=True) if old != new]
+    return f"has a changed row ({', '.join(changed)}), which differs from the log"

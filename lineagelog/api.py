@@ -1,0 +1,106 @@
+"""The verbs of the package: make, open and choose a store, log in, save, look around."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lineagelog import bulk, current, location
+from lineagelog.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lineagelog.record import Record
+    from lineagelog.user import User
+
+
+def init(
+    storage: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    db: str | None = None,
+    modules: Sequence[str] = (),
+) -> Store:
+    """Create a store and make it the current one; see `Store.create`.
+
+    Args:
+        storage: Where new artifacts go: a local folder, or a URL such as `s3://bucket/prefix`.
+        name: Name of the store.
+        db: URL of a PostgreSQL database; SQLite in the store's folder by default.
+        modules: Names of registries beyond the core.
+    """
+    created = Store.create(storage, name=name, db=db, modules=modules)
+    current.set_current_store(created)
+    return created
+
+
+def open(address: str | os.PathLike[str]) -> Store:  # noqa: A001 - `ln.open(…)` opens a store
+    """Open a store beside the current one; see `Store.open`."""
+    return Store.open(address)
+
+
+def connect(address: str | os.PathLike[str]) -> Store:
+    """Open a store and make it the current one.
+
+    Args:
+        address: Folder of the store, URL of its database, or the name of a store that was used before.
+    """
+    text = os.fspath(address)
+    named = [entry for entry in location.known_stores() if entry["name"] == text]
+    if "://" not in text and "/" not in text and len(named) == 1 and not os.path.isdir(text):  # noqa: PTH112 - a text, not yet a path
+        text = named[0]["location"]
+    opened = Store.open(text)
+    current.set_current_store(opened)
+    return opened
+
+
+def store() -> Store:
+    """Return the current store: the connected one, that of `LINEAGELOG_STORE`, or the nearest upward."""
+    return current.current_store()
+
+
+def close() -> None:
+    """Close the current store."""
+    opened = current._store
+    if opened is not None:
+        opened.close()
+    current.set_current_store(None)
+
+
+def list_stores() -> list[dict[str, str]]:
+    """List the stores this user has created or connected to: `name`, `id` and `location` of each."""
+    return location.known_stores()
+
+
+def delete(address: str | os.PathLike[str], *, force: bool = False) -> str:
+    """Delete the log and registries of a store, for good; see `Store.delete`."""
+    return Store.open(address).delete(force=force)
+
+
+def login(handle: str, *, name: str | None = None, email: str | None = None) -> User:
+    """Log a user in to the current store for this process; see `Store.login`."""
+    return current.current_store().login(handle, name=name, email=email)
+
+
+def logout() -> None:
+    """Log the user out of the current store; what follows is anonymous."""
+    current.current_store().logout()
+
+
+def save(records: Sequence[Record]) -> list[Record]:
+    """Save several records, new artifacts in one transaction."""
+    return bulk.save(records)
+
+
+def view(limit: int = 10) -> dict[str, pd.DataFrame]:
+    """Print the latest additions of every registry, and return them.
+
+    Args:
+        limit: At most so many of each.
+    """
+    frames = current.current_store().view(limit)
+    for name, frame in frames.items():
+        print(f"{name}\n{frame.to_string(max_colwidth=40)}\n")  # noqa: T201 - printing is what it is for
+    return dict(frames)

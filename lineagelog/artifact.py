@@ -1,0 +1,428 @@
+"""The registry of artifacts: data sets, models and other results, as files or folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+
+from lineagelog import current, location
+from lineagelog.domain.artifact import ArtifactUpdated, check_key, check_kind
+from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, UnsupportedFormatError
+from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
+from lineagelog.domain.values import check_name, check_text
+from lineagelog.projections.registry import ARTIFACT
+from lineagelog.record import Record
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+    from upath import UPath
+
+    from lineagelog.queryset import QuerySet
+    from lineagelog.run import Run
+    from lineagelog.storage import Storage
+    from lineagelog.transform import Transform
+
+_verified: Final[dict[tuple[str, str], tuple[int, int, int]]] = {}
+"""Local path and hash to size, time and inode of the file when its content was last found right."""
+
+
+class Artifact(Record):
+    """One version of a data set, model or other result.
+
+    Attributes:
+        key: Name within the store, a relative path such as `raw/iris.csv`.
+        description: Free text.
+        suffix: File name extension.
+        kind: `dataset`, `model`, `plot` or `report`.
+        otype: Type of the object in memory, such as `DataFrame`.
+        size: Bytes.
+        hash: SHA-256 of the content, or of a folder's listing.
+        hash_type: `sha256` or `sha256-folder`.
+        n_files: Files of a folder.
+        n_observations: Rows of a table.
+        version: Version tag given by the user.
+        version_number: Place in the family, from 0.
+        is_latest: No later version of the family exists.
+    """
+
+    registry = ARTIFACT
+    _updated = ArtifactUpdated
+
+    key: str | None
+    description: str | None
+    suffix: str
+    kind: str | None
+    otype: str | None
+    size: int
+    hash: str
+    hash_type: str
+    n_files: int | None
+    n_observations: int | None
+    version: str | None
+    version_number: int
+    is_latest: bool
+    key_is_virtual: bool
+    storage_id: str
+    storage_path: str
+    run_id: str | None
+    transform_id: str | None
+    updated_at: Any
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | pd.DataFrame,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        kind: str | None = None,
+        version: str | None = None,
+        revises: Artifact | None = None,
+        run: Run | Literal[False] | None = None,
+        skip_hash_lookup: bool = False,
+    ) -> None:
+        """Describe an artifact; `save()` stores its content and registers it.
+
+        Args:
+            data: Path of a file or folder, or a DataFrame. A path under a registered storage location is registered where
+                it is; any other content is copied into the default location.
+            key: Name within the store; new content under a key that exists is the next version of its family. The path
+                relative to the storage root by default, none for content that is copied.
+            description: Free text.
+            kind: `dataset`, `model`, `plot` or `report`.
+            version: Version tag.
+            revises: A version of the family that this one continues, whatever its key.
+            run: Run that made it; the current run by default, `False` for none.
+            skip_hash_lookup: Register a new version even if the content is known already.
+
+        Raises:
+            ObjectMissingError: The path does not exist.
+            InvalidValueError: A key, kind or text is not acceptable.
+        """
+        self._begin()
+        self.key = check_key(key) if key is not None else None
+        self.description = check_text(description, "the description") if description is not None else None
+        self.kind = check_kind(kind) if kind is not None else None
+        self.version = check_name(version, "the version") if version is not None else None
+        self._skip_hash_lookup = skip_hash_lookup
+        self._run = run
+        self._frame: Any = None
+        self._place: tuple[str, str] | None = None
+        self._revises = revises
+        if revises is not None:
+            revises._need_saved("revises")
+            self.key = self.key or revises.key
+        if isinstance(data, str | os.PathLike):
+            self._take_path(os.fspath(data))
+        else:
+            self._take_object(data)
+
+    @classmethod
+    def from_dataframe(cls, df: pd.DataFrame, **options: Any) -> Artifact:
+        """Describe an artifact that holds a DataFrame, stored as Parquet.
+
+        Args:
+            df: The table; what it holds when `save()` is called is what is stored.
+            options: Those of `Artifact`.
+        """
+        if isinstance(df, str | os.PathLike):
+            raise TypeError("from_dataframe() takes a DataFrame; pass a path to Artifact(…)")
+        return cls(df, **{"kind": "dataset", **options})
+
+    @classmethod
+    def from_df(cls, df: pd.DataFrame, **options: Any) -> Artifact:
+        """Older name of `from_dataframe`."""
+        return cls.from_dataframe(df, **options)
+
+    @classmethod
+    def from_dir(
+        cls, path: str | os.PathLike[str], *, key: str | None = None, run: Run | None = None
+    ) -> list[Artifact]:
+        """Describe one artifact for each file of a folder; `ln.save(…)` saves them together.
+
+        Args:
+            path: The folder.
+            key: Prefix of the keys; the folder's own place in a registered storage, else its name, by default.
+            run: Run that made them; the current run by default.
+
+        Raises:
+            ObjectMissingError: The folder does not exist.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise ObjectMissingError(f"there is no folder {folder}; pass the path of an existing one")
+        store = cls._store_of_class()
+        in_place = key is None and store.find_storage(str(folder / "any")) is not None
+        prefix = check_key(key if key is not None else folder.resolve().name)
+        files = sorted(
+            Path(parent) / name
+            for parent, folders, names in os.walk(folder)
+            for name in names
+            if location.FOLDER not in Path(parent).relative_to(folder).parts
+            if folders is not None
+        )
+        return [
+            cls(file, key=None if in_place else f"{prefix}/{file.relative_to(folder).as_posix()}", run=run)
+            for file in files
+        ]
+
+    def _take_path(self, text: str) -> None:
+        from lineagelog.adapters.format import suffix_of
+
+        store = self.store
+        if "://" in text and not text.startswith("file://"):
+            place = store.find_storage(text)
+            if place is None:
+                raise InvalidValueError(
+                    "the artifact path",
+                    f"{text!r} lies under no registered storage; register its bucket or folder first: ln.Storage(root=…).save()",
+                )
+            self._source = None
+            self._place = place
+            self.suffix = suffix_of(place[1])
+            self.key = self.key or check_key(place[1])
+            if not store.storage_backend(place[0]).exists(place[1]):
+                raise ObjectMissingError(f"there is nothing at {text}; check the address")
+            return
+        path = Path(text.removeprefix("file://")).expanduser()
+        try:
+            status = path.stat()
+        except (OSError, ValueError) as exc:
+            raise ObjectMissingError(f"there is no file or folder {path}: {exc}; check the path") from exc
+        self._source = path
+        self.suffix = suffix_of(path.name) if not path.is_dir() or path.suffix == ".zarr" else ""
+        self.size = status.st_size
+        place = store.find_storage(str(path))
+        if place is not None:
+            if location.FOLDER in place[1].split("/"):
+                raise InvalidValueError(
+                    "the artifact path", f"{path} lies inside the store's own folder; pass the file you made it from"
+                )
+            self._place = place
+            self.key = self.key or check_key(place[1])
+
+    def _take_object(self, data: Any) -> None:
+        from lineagelog.adapters.format import describe_object
+
+        info = describe_object(data)
+        if info.otype != "DataFrame":
+            raise UnsupportedFormatError(
+                f"an object of type {type(data).__name__} cannot be stored; pass a DataFrame, or the path of a file you saved it to"
+            )
+        self._source = None
+        self._frame = data
+        self.otype, self.suffix, self.n_observations = info.otype, info.suffix, info.n_observations
+        self.kind = self.kind or info.kind
+
+    def _save_new(self) -> None:
+        from lineagelog.saving import save_artifacts
+
+        save_artifacts(self.store, [self])
+
+    def _check_field(self, name: str, value: Any) -> Any:
+        if name == "kind" and value is not None:
+            return check_kind(value)
+        return super()._check_field(name, value)
+
+    @property
+    def path(self) -> Path | UPath:
+        """Where the content lies: a local path, or a path of `universal_pathlib`."""
+        if not self._saved:
+            if self._source is None:
+                raise UnsupportedFormatError(
+                    "an unsaved artifact of an object in memory has no path; call save() first"
+                )
+            return self._source
+        backend = self.store.storage_backend(self.storage_id)
+        local = backend.local_path(self.storage_path)
+        if local is not None:
+            return local
+        from upath import UPath
+
+        return UPath(backend.url(self.storage_path))
+
+    def cache(self, *, is_run_input: bool | None = None) -> Path:
+        """Return a local path of the content, after checking it against the recorded hash.
+
+        Args:
+            is_run_input: Record it as an input of the current run, or not; `settings.track_run_inputs` by default.
+
+        Raises:
+            DigestMismatchError: The stored content is not what was registered.
+            ObjectMissingError: The content is gone.
+        """
+        path = self._local_copy()
+        self._track_access("cache", is_run_input)
+        return path
+
+    def stage(self, *, is_run_input: bool | None = None) -> Path:
+        """Older name of `cache`."""
+        return self.cache(is_run_input=is_run_input)
+
+    def load(self, *, is_run_input: bool | None = None, trust: bool = False) -> Any:
+        """Load the content into memory, after checking it against the recorded hash.
+
+        Args:
+            is_run_input: Record it as an input of the current run, or not; `settings.track_run_inputs` by default.
+            trust: Allow formats that can run code when they are loaded, such as pickle.
+
+        Returns:
+            By suffix: a DataFrame (CSV, TSV, Parquet, Feather), plain values (JSON, YAML), text, an image, an array.
+
+        Raises:
+            DigestMismatchError: The stored content is not what was registered.
+            UnsupportedFormatError: The suffix has no loader; use `cache()` or `open()`.
+        """
+        from lineagelog.adapters.format import load
+
+        content = load(self._local_copy(), self.suffix, trust=trust)
+        self._track_access("load", is_run_input)
+        return content
+
+    def open(self, *, is_run_input: bool | None = None) -> BinaryIO:
+        """Open the stored file for reading bytes, without checking its hash.
+
+        Args:
+            is_run_input: Record it as an input of the current run, or not; `settings.track_run_inputs` by default.
+
+        Raises:
+            ObjectMissingError: The content is gone, or is a folder.
+        """
+        self._need_saved("open")
+        handle = self.store.storage_backend(self.storage_id).open_binary(self.storage_path)
+        self._track_access("open", is_run_input)
+        return handle
+
+    def backed(self, *, is_run_input: bool | None = None) -> BinaryIO:
+        """Older name of `open`."""
+        return self.open(is_run_input=is_run_input)
+
+    def _local_copy(self) -> Path:
+        from lineagelog.adapters.storage import verify
+
+        self._need_saved("cache")
+        backend = self.store.storage_backend(self.storage_id)
+        path = backend.local_path(self.storage_path)
+        if path is None:
+            base = os.environ.get("XDG_CACHE_HOME")
+            folder = (Path(base) if base else Path.home() / ".cache") / "lineagelog" / self.hash[:2]
+            path = folder / f"{self.hash}{self.suffix}"
+            if not path.exists() or not self._is_verified(path):
+                backend.fetch(self.storage_path, path, expected=self.hash)
+                self._remember_verified(path)
+            return path
+        if not self._is_verified(path):
+            verify(backend, self.storage_path, self.hash, self.hash_type)
+            self._remember_verified(path)
+        return path
+
+    def _is_verified(self, path: Path) -> bool:
+        """Tell whether this file was found right before and nobody has written to it since."""
+        known = _verified.get((str(path), self.hash))
+        return known is not None and path.exists() and known == _stamp(path)
+
+    def _remember_verified(self, path: Path) -> None:
+        # A folder's own times say nothing of the files in it.
+        if path.is_file():
+            _verified[(str(path), self.hash)] = _stamp(path)
+
+    def _track_access(self, how: str, is_run_input: bool | None) -> None:
+        from lineagelog.settings import settings
+
+        if not (settings.track_run_inputs if is_run_input is None else is_run_input):
+            return
+        run = current.current_run(self.store)
+        # What a run made itself is its output; reading it back makes it no input.
+        own_output = run is not None and (run.id == self.run_id or self.id in run._made)
+        if run is not None and (is_run_input or not own_output):
+            run.add_input(self, how=how)
+
+    @property
+    def storage(self) -> Storage:
+        """Location of the content."""
+        return self.store.Storage._from_id(self.storage_id)
+
+    @property
+    def run(self) -> Run | None:
+        """The run that generated the artifact."""
+        return self.store.Run._from_id(self.run_id) if self.run_id is not None else None
+
+    @property
+    def transform(self) -> Transform | None:
+        """The transform version of the run that generated the artifact."""
+        return self.store.Transform._from_id(self.transform_id) if self.transform_id is not None else None
+
+    @property
+    def input_of_runs(self) -> QuerySet[Run]:
+        """Runs that have read the artifact."""
+        return self.store.Run.filter(inputs=self)
+
+    @property
+    def input_of(self) -> QuerySet[Run]:
+        """Older name of `input_of_runs`."""
+        return self.input_of_runs
+
+    @property
+    def output_of_runs(self) -> QuerySet[Run]:
+        """Runs that have saved the artifact: the one that generated it, and those that saved equal content again."""
+        return self.store.Run.filter(outputs=self)
+
+    @property
+    def versions(self) -> QuerySet[Artifact]:
+        """All versions of the family, this one included."""
+        return self.store.Artifact.filter(stem=self.uid[:ARTIFACT_STEM_LENGTH])
+
+    def view_lineage(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Any:
+        """Draw the lineage around the artifact: a picture in a notebook, a file elsewhere.
+
+        Args:
+            path: File to write, `.svg`, `.png` or `.dot`; `lineage-<uid>.svg` in the working directory by default outside
+                notebooks.
+            options: `direction` (`both`, `upstream` or `downstream`) and `max_depth` (derivation steps).
+
+        Returns:
+            In a notebook the picture, elsewhere the path of the file.
+        """
+        from lineagelog.lineage import view_lineage
+
+        return view_lineage(self, path, **options)
+
+    def upstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
+        """List everything the artifact was made from.
+
+        Args:
+            max_depth: Derivation steps to follow; all by default.
+
+        Returns:
+            One row for each artifact and run, nearest first: `depth`, `kind`, `uid`, `name`, `transform`, `user`, `at`.
+        """
+        from lineagelog.lineage import lineage_table
+
+        return lineage_table(self, "upstream", max_depth)
+
+    def downstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
+        """List everything that was made from the artifact; see `upstream`."""
+        from lineagelog.lineage import lineage_table
+
+        return lineage_table(self, "downstream", max_depth)
+
+    def lineage_graph(self, *, direction: str = "both", max_depth: int | None = None) -> nx.MultiDiGraph[str]:
+        """Return the lineage as a networkx graph in the direction of data flow, nodes named by their ids.
+
+        Args:
+            direction: `both`, `upstream` or `downstream`.
+            max_depth: Derivation steps to follow; all by default.
+        """
+        from lineagelog.lineage import lineage_graph
+
+        return lineage_graph(self, direction, max_depth)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+File = Artifact
+"""Older name of `Artifact`."""

@@ -1,0 +1,34 @@
+"""Saving many records in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lineagelog.artifact import Artifact
+    from lineagelog.record import Record
+    from lineagelog.store import Store
+
+
+def save(records: Sequence[Record]) -> list[Record]:
+    """Save records; the new artifacts of one store in one transaction.
+
+    Args:
+        records: Records of any registries, new or changed.
+
+    Returns:
+        The same records.
+    """
+    from lineagelog.artifact import Artifact
+    from lineagelog.saving import save_artifacts
+
+    new: dict[int, tuple[Store, list[Artifact]]] = {}
+    for record in records:
+        if isinstance(record, Artifact) and not record._saved:
+            new.setdefault(id(record.store), (record.store, []))[1].append(record)
+        else:
+            record.save()
+    for store, artifacts in new.values():
+        save_artifacts(store, artifacts)
+    return list(records)

@@ -1,0 +1,87 @@
+"""`describe()`: what is known of a record, as a tree on the terminal or in a notebook."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lineagelog.lineage import in_notebook
+from lineagelog.record import Record
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+_SKIPPED = {"source_code", "error_traceback", "packages"}
+
+
+def describe(record: Record) -> None:
+    """Print a record."""
+    from rich.console import Console
+
+    console = Console(force_jupyter=True) if in_notebook() else Console(soft_wrap=True)
+    console.print(build_tree(record))
+
+
+def build_tree(record: Record) -> Tree:
+    """Lay out a record as a tree: general fields, then where it comes from and where it went."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(Text(f"{record.registry.name} {record.uid or '(not saved)'}", style="bold"))
+    general = tree.add(Text("General", style="bold"))
+    for name in record.registry.fields:
+        value = getattr(record, name, None)
+        if value in (None, "", [], {}) or name.endswith("_id") or name in _SKIPPED:
+            continue
+        _add(general, name, value)
+    if not record._saved:
+        return tree
+    if hasattr(record, "path"):
+        _add(general, "path", str(record.path))
+    provenance = [(name, getattr(record, name, None)) for name in _PROVENANCE.get(record.registry.name, ())]
+    branch = tree.add(Text("Provenance", style="bold"))
+    for name, value in provenance:
+        if value is not None:
+            _add(branch, name, value)
+    if not branch.children:
+        tree.children.remove(branch)
+    return tree
+
+
+_PROVENANCE = {
+    "Artifact": ("created_by", "run", "transform", "storage", "input_of_runs"),
+    "Run": ("created_by", "transform", "initiated_by_run", "inputs", "outputs", "child_runs"),
+    "Transform": ("created_by", "runs", "parents", "children"),
+    "Storage": ("created_by",),
+}
+_MANY = 10
+
+
+def _add(branch: Tree, name: str, value: Any) -> None:
+    from rich.text import Text
+
+    from lineagelog.queryset import QuerySet
+
+    if isinstance(value, QuerySet):
+        records = list(value[:_MANY])
+        if not records:
+            return
+        count = value.count()
+        inner = branch.add(Text(f".{name} ({count})"))
+        for record in records:
+            inner.add(Text(_line(record)))
+        if count > _MANY:
+            inner.add(Text(f"… and {count - _MANY} more"))
+    else:
+        branch.add(Text(f".{name} = {_line(value)}"))
+
+
+def _line(value: Any) -> str:
+    """Write a value on one line; control characters are shown, not sent to the terminal."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S UTC")
+    if isinstance(value, Record):
+        named = getattr(value, "handle", None) or getattr(value, "key", None) or getattr(value, "root", None)
+        status = getattr(value, "status", None)
+        return " ".join(str(part) for part in (value.uid, named, status) if part)
+    return value if isinstance(value, str) and value.isprintable() else repr(value)

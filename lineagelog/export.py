@@ -1,0 +1,151 @@
+"""Exports and SPARQL over a store: which records, in which format, from which position; each export is an event."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from lineagelog import message
+from lineagelog.domain.errors import ExportError, UnknownFormatError
+from lineagelog.domain.store import ExportMade
+from lineagelog.finding import find_record
+from lineagelog.projections import schema
+from lineagelog.record import Record
+
+if TYPE_CHECKING:
+    from prov.model import ProvDocument
+
+    from lineagelog.adapters.log.event_log import Head
+    from lineagelog.exporters.export import ExportSummary
+    from lineagelog.exporters.mapping import Scope
+    from lineagelog.exporters.sparql import QueryResult
+    from lineagelog.projections.reader import Reader
+    from lineagelog.store import Store
+
+_SUBJECTS = ("Artifact", "Run", "Transform")
+
+
+def export(
+    store: Store,
+    path: Path,
+    *,
+    format: str | None = None,  # noqa: A002 - the word of the command line and of the event
+    subject: Record | str | None = None,
+    direction: str = "upstream",
+    record: bool = True,
+) -> ExportSummary:
+    """Export provenance as W3C PROV, whole or not at all.
+
+    Args:
+        store: The store.
+        path: File to write; it is replaced when the export is complete.
+        format: `prov-json`, `prov-n`, `trig` or `n-quads`; told by the suffix of the file by default.
+        subject: An artifact, run or transform, or its uid: only what belongs to its lineage; everything by default.
+        direction: Which way lineage is followed from the subject: `upstream`, `downstream` or `both`.
+        record: Record the export as an event.
+
+    Returns:
+        What was written, and what was left out.
+
+    Raises:
+        UnknownFormatError: There is no such format.
+        RecordNotFoundError: There is no such subject.
+        ExportError: The file cannot be written.
+    """
+    from lineagelog.exporters.export import FORMATS
+    from lineagelog.exporters.export import export as write
+
+    chosen = format or next((name for name, known in FORMATS.items() if path.name.endswith(known.suffix)), None)
+    if chosen is None or chosen not in FORMATS:
+        raise UnknownFormatError(chosen or path.suffix, tuple(FORMATS))
+    scope = _scope(store, subject, direction)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    except OSError as exc:
+        raise ExportError(
+            f"the export cannot be written to {path}: {exc.strerror}; choose a folder that exists"
+        ) from exc
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as out, store.log.database.snapshot() as snapshot:
+            head = _head(snapshot)
+            summary = write(
+                snapshot,
+                cast("BinaryIO", out),
+                format=chosen,
+                scope=scope,
+                head_position=head.position,
+                head_root=head.root,
+            )
+        temporary.chmod(0o644)
+        if record:
+            _record(store, summary, head)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return summary
+
+
+def to_prov(store: Store, subject: Record | str | None, *, direction: str = "upstream") -> ProvDocument:
+    """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
+    from lineagelog.exporters.document import to_prov as build
+
+    scope = _scope(store, subject, direction)
+    with store.log.database.snapshot() as snapshot:
+        head = _head(snapshot)
+        return build(snapshot, scope=scope, head_position=head.position, head_root=head.root)
+
+
+def sparql(store: Store, query: str, *, timeout_s: float) -> QueryResult:
+    """Answer a SPARQL query over the provenance of a store.
+
+    Args:
+        store: The store.
+        query: SELECT, ASK, CONSTRUCT or DESCRIBE.
+        timeout_s: Longest time, seconds.
+
+    Raises:
+        QueryError: The query is malformed, refused, or took too long.
+    """
+    from lineagelog.exporters.sparql import query as ask
+
+    with tempfile.TemporaryDirectory(prefix="lineagelog-sparql-") as folder:
+        path = Path(folder) / "store.nq"
+        export(store, path, format="n-quads", record=False)
+        return ask(path, query, timeout_s=timeout_s)
+
+
+def _scope(store: Store, subject: Record | str | None, direction: str) -> Scope:
+    from lineagelog.exporters.mapping import ALL, Scope
+
+    if subject is None:
+        return ALL
+    record = subject if isinstance(subject, Record) else find_record(store, subject, _SUBJECTS)
+    record._need_saved("export")
+    return Scope(record.registry.name.lower(), record.uid, direction)  # type: ignore[arg-type]
+
+
+def _head(snapshot: Reader) -> Head:
+    """Read the end of the log as this view of the database has it."""
+    from lineagelog.adapters.log.event_log import Head
+    from lineagelog.adapters.log.schema import READ_HEAD
+
+    ((position, _, root, _),) = snapshot.read(READ_HEAD)
+    return Head(position, root)
+
+
+def _record(store: Store, summary: ExportSummary, head: Head) -> None:
+    if store.log.database.read_only:
+        message.warn(f"{store.name} can only be read here, so this export is not on record")
+        return
+    fact = ExportMade(
+        format=summary.format,
+        scope=summary.scope,
+        up_to_position=head.position,
+        root=head.root,
+        n_statements=summary.n_statements,
+    )
+    store.append_next(schema.STORES, store.id, lambda _: fact)

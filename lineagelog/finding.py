@@ -1,0 +1,38 @@
+"""Finding a record by its uid alone, whatever registry it stands in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lineagelog.domain.errors import MultipleRecordsError, RecordNotFoundError
+from lineagelog.record import Record
+
+if TYPE_CHECKING:
+    from lineagelog.store import Store
+
+REGISTRIES: Final = ("Artifact", "Run", "Transform", "User", "Storage")
+
+
+def find_record(store: Store, uid: str, registries: tuple[str, ...] = REGISTRIES) -> Record:
+    """Find the one record whose uid is, or begins with, a text; of a family of versions the latest.
+
+    Args:
+        store: Where to look.
+        uid: The uid or its beginning.
+        registries: Names of the registries to look in.
+
+    Raises:
+        RecordNotFoundError: There is none.
+        MultipleRecordsError: There are several.
+    """
+    found: list[Record] = []
+    for name in registries:
+        try:
+            found.append(store._registry(name).get(uid))
+        except RecordNotFoundError:
+            continue
+    if not found:
+        raise RecordNotFoundError("record", f"the uid {uid!r}", f"looked in {', '.join(registries)}")
+    if len(found) > 1:
+        raise MultipleRecordsError("record", f"the uid {uid!r}", tuple(map(repr, found)))
+    return found[0]

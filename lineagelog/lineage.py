@@ -1,0 +1,98 @@
+"""Lineage for people: pictures, tables, and a graph object."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from lineagelog.domain.errors import InvalidValueError, UnsupportedFormatError
+from lineagelog.domain.values import parse_time
+from lineagelog.record import Record
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+    from lineagelog.projections.lineage import Direction, Graph
+
+_DIRECTIONS: Final = ("both", "upstream", "downstream")
+_FORMATS: Final = {".svg": "svg", ".png": "png", ".dot": "dot"}
+
+
+def view_lineage(
+    record: Record,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    direction: str = "both",
+    max_depth: int | None = None,
+) -> Any:
+    """Draw the lineage around an artifact or run; see `Artifact.view_lineage`."""
+    from lineagelog.exporters.picture import render
+
+    graph = read_graph(record, direction, max_depth)
+    if path is None and in_notebook():
+        from IPython.display import SVG
+
+        return SVG(render(graph, format="svg"))  # type: ignore[no-untyped-call]
+    target = Path(path) if path is not None else Path(f"lineage-{record.uid}.svg")
+    format_name = _FORMATS.get(target.suffix)
+    if format_name is None:
+        raise UnsupportedFormatError(
+            f"a picture cannot be written to {target.name}; choose a name that ends in .svg, .png or .dot"
+        )
+    target.write_bytes(render(graph, format=cast("Any", format_name)))
+    return target
+
+
+def lineage_table(record: Record, direction: str, max_depth: int | None) -> pd.DataFrame:
+    """List the artifacts and runs of a lineage, nearest first, without the record itself."""
+    import pandas as pd
+
+    graph = read_graph(record, direction, max_depth)
+    rows: list[tuple[Any, ...]] = [
+        (node.depth, "artifact", node.uid, node.key or node.description, None, node.user, parse_time(node.created_at))
+        for node in graph.artifacts.values()
+        if node.id != record.id
+    ]
+    rows += [
+        (node.depth, "run", node.uid, node.name, node.transform_key, node.user, parse_time(node.started_at))
+        for node in graph.runs.values()
+        if node.id != record.id
+    ]
+    rows.sort(key=lambda row: (row[0], row[1] == "artifact", row[-1]))
+    return pd.DataFrame(rows, columns=["depth", "kind", "uid", "name", "transform", "user", "at"])
+
+
+def lineage_graph(record: Record, direction: str, max_depth: int | None) -> nx.MultiDiGraph[str]:
+    """Build a networkx graph of a lineage."""
+    from lineagelog.projections.lineage import to_networkx
+
+    return to_networkx(read_graph(record, direction, max_depth))
+
+
+def read_graph(record: Record, direction: str, max_depth: int | None) -> Graph:
+    """Read the lineage around an artifact or run.
+
+    Raises:
+        InvalidValueError: There is no such direction, or the depth is below 1.
+    """
+    from lineagelog.projections.lineage import closure, nodes
+
+    record._need_saved("lineage")
+    if direction not in _DIRECTIONS:
+        raise InvalidValueError("direction", f"is {direction!r}; it must be one of: {', '.join(_DIRECTIONS)}")
+    if max_depth is not None and max_depth < 1:
+        raise InvalidValueError("max_depth", f"is {max_depth}; it must be 1 or more, or None for all")
+    subjects = {"artifact_ids": [record.id]} if record.registry.name == "Artifact" else {"run_ids": [record.id]}
+    with record.store.log.database.snapshot() as snapshot:
+        found = closure(snapshot, direction=cast("Direction", direction), max_depth=max_depth, **subjects)
+        return nodes(snapshot, found)
+
+
+def in_notebook() -> bool:
+    """Tell whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"

@@ -1,0 +1,209 @@
+"""Where stores are: the folder of one, the pointer to it, the list of those this user has used, who is logged in.
+
+A store's folder holds `.lineagelog/` with `config.json`, the SQLite database if there is no server, and the stored content. Another
+folder may hold a file `.lineagelog` that points to it. Both are looked for upward from the working directory, as git does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from lineagelog.domain.errors import StoreNotFoundError, StoreUnavailableError
+
+FOLDER: Final = ".lineagelog"
+DATABASE: Final = "store.db"
+OBJECTS: Final = "objects"
+_CONFIG: Final = "config.json"
+_SECRETS: Final = "secrets.json"
+_POINTER_PREFIX: Final = "store: "
+
+
+class Config(NamedTuple):
+    """What is written beside a store.
+
+    Attributes:
+        id: Id of the store.
+        name: Its name.
+        database: URL of a server's database without password, or `None` for the SQLite file in the same folder.
+    """
+
+    id: str
+    name: str
+    database: str | None
+
+
+def home(folder: Path) -> Path:
+    """Name the folder inside a store's folder that belongs to the store."""
+    return folder / FOLDER
+
+
+def write_config(target: Path, config: Config, password: str | None) -> None:
+    """Write the configuration into a store's own folder; the password lies apart, readable by the owner only."""
+    if password is not None:
+        write_json(target / _SECRETS, {"database_password": password})
+    (target / ".gitignore").write_text("*\n")
+    write_json(target / _CONFIG, config._asdict())
+
+
+def read_config(folder: Path) -> tuple[Config, str | None]:
+    """Read the configuration of the store in a folder.
+
+    Returns:
+        The configuration, and the address of a server's database with its password.
+
+    Raises:
+        StoreNotFoundError: There is no store in this folder.
+    """
+    path = home(folder) / _CONFIG
+    try:
+        data = json.loads(path.read_text())
+        config = Config(data["id"], data["name"], data["database"])
+    except FileNotFoundError:
+        raise StoreNotFoundError(
+            f"there is no store in {folder}; create one with `prov init --storage {folder}`"
+        ) from None
+    except (ValueError, KeyError, TypeError) as exc:
+        raise StoreUnavailableError(f"{path} cannot be read ({exc}); restore it from a backup") from exc
+    if config.database is None:
+        return config, None
+    secrets = home(folder) / _SECRETS
+    password = json.loads(secrets.read_text())["database_password"] if secrets.exists() else None
+    return config, with_password(config.database, password)
+
+
+def has_store(folder: Path) -> bool:
+    """Tell whether a folder holds a store."""
+    return (home(folder) / _CONFIG).is_file()
+
+
+def discover(start: Path) -> Path | None:
+    """Find the folder of the nearest store, upward from a folder; pointers are followed."""
+    for folder in (start, *start.parents):
+        candidate = folder / FOLDER
+        if has_store(folder):
+            return folder
+        if candidate.is_file():
+            return _follow(candidate)
+    return None
+
+
+def point_to(folder: Path, start: Path) -> Path | None:
+    """Make `start` point to the store in a folder, unless it is the store's own folder or holds another store.
+
+    Returns:
+        The file that was written, or `None`.
+    """
+    pointer = start / FOLDER
+    if start == folder or pointer.is_dir():
+        return None
+    target = os.path.relpath(folder, start)
+    pointer.write_text(f"{_POINTER_PREFIX}{target}\n")
+    return pointer
+
+
+def known_stores() -> list[dict[str, str]]:
+    """List the stores this user has created or connected to: `name`, `id` and `location` of each."""
+    return [entry for entry in _read_state("stores.json").values() if isinstance(entry, dict)]
+
+
+def remember_store(store_id: str, name: str, location: str) -> None:
+    """Add a store to the list, if the user's configuration folder can be written."""
+    stores = _read_state("stores.json")
+    entry = {"name": name, "id": store_id, "location": location}
+    if stores.get(store_id) != entry:
+        _write_state("stores.json", {**stores, store_id: entry})
+
+
+def forget_store(store_id: str) -> None:
+    """Take a store off the list."""
+    stores = _read_state("stores.json")
+    if stores.pop(store_id, None) is not None:
+        _write_state("stores.json", stores)
+
+
+def logged_in_handle(store_id: str) -> str | None:
+    """Read who is logged in to a store: `LINEAGELOG_USER`, else the last `prov login`."""
+    handle = os.environ.get("LINEAGELOG_USER") or _read_state("logins.json").get(store_id)
+    return str(handle) if handle else None
+
+
+def remember_login(store_id: str, handle: str | None) -> None:
+    """Keep a log-in for later processes of this user; `None` ends it."""
+    logins = _read_state("logins.json")
+    if handle is None:
+        logins.pop(store_id, None)
+    else:
+        logins[store_id] = handle
+    _write_state("logins.json", logins)
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """Split the password off a database URL."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url, None
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}")), parts.password
+
+
+def with_password(url: str, password: str | None) -> str:
+    """Put a password back into a database URL."""
+    if password is None:
+        return url
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a file whole or not at all, readable by the owner only."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(data, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _follow(pointer: Path) -> Path:
+    text = pointer.read_text().strip()
+    target = (pointer.parent / text.removeprefix(_POINTER_PREFIX)).resolve()
+    if not text.startswith(_POINTER_PREFIX) or not has_store(target):
+        raise StoreNotFoundError(
+            f"{pointer} points to a store that is not there ({text}); choose another with `prov connect PATH`, "
+            "or remove the file"
+        )
+    return target
+
+
+def _state_folder() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "lineagelog"
+
+
+def _read_state(name: str) -> dict[str, Any]:
+    try:
+        data = json.loads((_state_folder() / name).read_text())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _write_state(name: str, data: dict[str, Any]) -> None:
+    folder = _state_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / name, data)
+    except OSError:
+        # The list is a comfort; a home that cannot be written must not stop work on a store.
+        return

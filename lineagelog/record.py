@@ -1,0 +1,284 @@
+"""What the records of all registries share: their fields, how they are found, how a change is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+import msgspec
+
+from lineagelog import current
+from lineagelog.domain.errors import ConcurrentWriteError, ImmutableFieldError, UnknownFieldError, UnsavedRecordError
+from lineagelog.domain.event import Change
+from lineagelog.domain.ids import Id
+from lineagelog.domain.values import check_name, check_text, parse_time
+from lineagelog.projections.registry import Registry
+from lineagelog.projections.rows import RowDict, find_one
+from lineagelog.projections.table import Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lineagelog.projections.query import Q
+    from lineagelog.queryset import QuerySet
+    from lineagelog.store import Store
+    from lineagelog.user import User
+
+R = TypeVar("R", bound="Record")
+
+_MODULES: Final = {
+    "User": "lineagelog.user",
+    "Storage": "lineagelog.storage",
+    "Transform": "lineagelog.transform",
+    "Run": "lineagelog.run",
+    "Artifact": "lineagelog.artifact",
+}
+
+
+def registry_class(name: str) -> type[Record]:
+    """Return the class of a registry by its name."""
+    return getattr(import_module(_MODULES[name]), name)  # type: ignore[no-any-return]
+
+
+class _RegistryType(type):
+    """Lets a registry class be iterated and be shown as what it is."""
+
+    def __repr__(cls) -> str:
+        return f"<registry {cls.__name__}>"
+
+
+class Record(metaclass=_RegistryType):
+    """A row of a registry.
+
+    A record is made by its class and exists once `save()` has returned. Afterwards some fields can be assigned and saved again;
+    every other field is history and refuses.
+    """
+
+    registry: ClassVar[Registry]
+    _bound_store: ClassVar[Store | None] = None
+    _updated: ClassVar[Any]
+
+    store: Store
+    id: Id
+    uid: str
+    created_at: Any
+
+    _saved: bool
+    _row: RowDict
+
+    @classmethod
+    def _store_of_class(cls) -> Store:
+        return cls._bound_store if cls._bound_store is not None else current.current_store()
+
+    @classmethod
+    def filter(cls: type[R], *conditions: Q, **fields: Any) -> QuerySet[R]:
+        """Find records by conditions on fields, written `field__lookup=value`; all must hold.
+
+        Args:
+            conditions: `ln.Q` objects.
+            fields: Field, or relation and field, with an optional lookup: `key__startswith="raw/"`,
+                `transform__key__icontains="clean"`, `params__lr__gte=0.1`.
+
+        Raises:
+            UnknownFieldError: A field, relation or lookup does not exist.
+        """
+        from lineagelog.queryset import QuerySet
+
+        return QuerySet(cls, cls._store_of_class()).filter(*conditions, **fields)
+
+    @classmethod
+    def get(cls: type[R], uid: str | None = None, **fields: Any) -> R:
+        """Find exactly one record, by its uid, the beginning of its uid, or by fields.
+
+        Of a family of versions the latest is taken, unless a full uid or a version is named.
+
+        Raises:
+            RecordNotFoundError: None matches.
+            MultipleRecordsError: More than one matches.
+        """
+        from lineagelog.queryset import QuerySet
+
+        return QuerySet(cls, cls._store_of_class()).get(uid, **fields)
+
+    @classmethod
+    def all(cls: type[R]) -> QuerySet[R]:
+        """Return all records, in the order in which they were registered."""
+        return cls.filter()
+
+    @classmethod
+    def search(cls: type[R], text: str, *, limit: int | None = None) -> QuerySet[R]:
+        """Find records by text in their names, keys and descriptions, best match first."""
+        return cls.filter().search(text, limit=limit)
+
+    @classmethod
+    def lookup(cls, field: str | None = None) -> Any:
+        """Return an object whose attributes are the records, for auto-complete."""
+        return cls.filter().lookup(field)
+
+    @classmethod
+    def to_dataframe(cls, include: str | list[str] | None = None, *, limit: int | None = None) -> pd.DataFrame:
+        """Return all records as a table, one row each, the index their uid."""
+        return cls.filter().to_dataframe(include, limit=limit)
+
+    @classmethod
+    def df(cls, include: str | list[str] | None = None) -> pd.DataFrame:
+        """Older name of `to_dataframe`."""
+        return cls.to_dataframe(include)
+
+    @classmethod
+    def _from_row(cls: type[R], store: Store, row: RowDict) -> R:
+        record = cls.__new__(cls)
+        record._load(store, row)
+        return record
+
+    @classmethod
+    def _from_id(cls: type[R], record_id: str | None) -> R:
+        store = cls._store_of_class()
+        row = find_one(store.log.database, cls.registry.table, id=record_id)
+        if row is None:
+            raise UnsavedRecordError(f"{cls.__name__} {record_id} is not in {store.name}")
+        return cls._from_row(store, row)
+
+    def _load(self, store: Store, row: RowDict) -> None:
+        """Take over a row of the registry."""
+        table = self.registry.table
+        values: dict[str, Any] = {
+            column.name: to_python(column.kind, row[column.name])
+            for column in table.columns
+            if column.name != "revision"
+        }
+        self.__dict__.update(values)
+        self.__dict__["store"] = store
+        self.__dict__["_saved"] = True
+        self.__dict__["_row"] = dict(row)
+
+    def _begin(self) -> None:
+        """Set up a record that is not saved yet."""
+        self.__dict__["store"] = self._store_of_class()
+        self.__dict__["_saved"] = False
+        self.__dict__["_row"] = {}
+        for name in self.registry.table.names:
+            self.__dict__[name] = None
+
+    def refresh(self: R) -> R:
+        """Read the record again, with what others have changed since."""
+        self._need_saved("refresh")
+        row = find_one(self.store.log.database, self.registry.table, id=self.id)
+        if row is None:
+            raise UnsavedRecordError(f"{self!r} is not in {self.store.name} any more; run `prov verify`")
+        self._load(self.store, row)
+        return self
+
+    def save(self: R, *, reason: str | None = None) -> R:
+        """Save a new record, or the fields that were assigned since.
+
+        Args:
+            reason: Why a saved record is changed; kept with the change.
+
+        Raises:
+            ConcurrentWriteError: Another writer has changed the record since it was read.
+        """
+        if self._saved:
+            self._save_changes(reason)
+        else:
+            self._save_new()
+        return self
+
+    def _save_new(self) -> None:
+        raise NotImplementedError
+
+    def _save_changes(self, reason: str | None) -> None:
+        changes: dict[str, Change] = {}
+        for name in self.registry.mutable:
+            column = self.registry.table.column(name)
+            value = self._check_field(name, getattr(self, name))
+            old = to_python(column.kind, self._row[name])
+            if value != old:
+                changes[name] = Change(old=old, new=value)
+        if not changes:
+            return
+        fact = self._updated(changes=changes)
+        event = self.store.new_event(fact, self.id, self._row["revision"] + 1, reason=reason)
+        try:
+            self.store.append([event])
+        except ConcurrentWriteError as exc:
+            raise ConcurrentWriteError(
+                f"{self!r} was changed by somebody else since it was read; nothing was recorded. "
+                "Call refresh() and make the change again"
+            ) from exc
+        self.refresh()
+
+    def _check_field(self, name: str, value: Any) -> Any:
+        """Check a value that was assigned to a field, and return its normal form."""
+        if value is None:
+            return None
+        what = f"{type(self).__name__}.{name}"
+        return check_text(value, what) if name == "description" else check_name(value, what)
+
+    def _need_saved(self, call: str) -> None:
+        if not self._saved:
+            raise UnsavedRecordError(f"{type(self).__name__}.{call} needs a saved record; call save() first")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        registry = self.registry
+        if name.startswith("_") or isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+            return
+        if name not in registry.table.names:
+            raise UnknownFieldError(registry.name, name, tuple(registry.mutable))
+        if self._saved and name not in registry.mutable:
+            raise ImmutableFieldError(registry.name, name, tuple(registry.mutable))
+        self.__dict__[name] = value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Record) or self.registry is not other.registry:
+            return NotImplemented
+        return self is other or (self._saved and other._saved and self.id == other.id)
+
+    def __hash__(self) -> int:
+        return hash(self.id) if self._saved else id(self)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={_short(value)}" for name, value in self._shown().items() if value is not None)
+        return f"{type(self).__name__}({fields})"
+
+    def _shown(self) -> Mapping[str, Any]:
+        """Fields that stand in the short form of the record."""
+        return {name: getattr(self, name) for name in self.registry.shown}
+
+    @property
+    def created_by(self) -> User | None:
+        """The user who registered the record."""
+        user_id = self.__dict__.get("created_by_id")
+        return self.store.User._from_id(user_id) if user_id is not None else None
+
+    def describe(self) -> None:
+        """Print what is known of the record, as a tree."""
+        from lineagelog.description import describe
+
+        describe(self)
+
+    def history(self) -> Iterator[Any]:
+        """Read the events about this record, oldest first."""
+        self._need_saved("history")
+        return self.store.events(stream=self.id)
+
+
+def to_python(kind: Kind, value: Any) -> Any:
+    """Turn a stored value into what users see: aware datetimes, bools, plain JSON values."""
+    if value is None:
+        return None
+    if kind == "time":
+        return parse_time(value)
+    if kind == "bool":
+        return bool(value)
+    if kind == "json":
+        return msgspec.json.decode(value)
+    return value
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "strftime"):
+        return str(value.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    return repr(value)

@@ -1,0 +1,378 @@
+"""The registry of runs: executions of transforms, what they read and what they saved."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from contextvars import Token
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from lineagelog import current
+from lineagelog.domain.errors import (
+    ConstraintError,
+    InvalidValueError,
+    RunClosedError,
+    UnsavedRecordError,
+)
+from lineagelog.domain.event import Event
+from lineagelog.domain.ids import RUN_UID_LENGTH, new_id, new_uid
+from lineagelog.domain.redaction import redact_command, redact_json, redact_text, redact_url
+from lineagelog.domain.run import (
+    STARTED,
+    EnvironmentRecorded,
+    GitState,
+    InputAccessed,
+    RunAborted,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunUpdated,
+    check_open,
+)
+from lineagelog.domain.values import Json, check_json, check_name, time_text
+from lineagelog.projections import schema
+from lineagelog.projections.projector import inserted_row
+from lineagelog.projections.registry import RUN
+from lineagelog.projections.rows import RowDict, find_one
+from lineagelog.record import Record, to_python
+from lineagelog.transform import Transform
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+    from lineagelog.artifact import Artifact
+    from lineagelog.queryset import QuerySet
+    from lineagelog.store import Store
+
+_MAX_TRACEBACK: Final = 20_000
+_RETRIES: Final = 10
+
+
+class Run(Record):
+    """One execution of a transform.
+
+    A run is started by `ln.track()`, by `save()`, or as a context manager, which ends it as well::
+
+        with ln.Run(transform, params={"k": 3}) as run:
+            ln.Artifact("result.csv", key="result.csv").save()
+
+    Attributes:
+        name: Name given by the user.
+        status: `started`, `finished`, `failed` or `aborted`.
+        started_at: Start.
+        finished_at: End, `None` while it runs.
+        params: Parameters, secrets redacted.
+        reference: URL or id of the run in another system.
+        reference_type: What `reference` is.
+        git_commit: Commit of the checkout the code came from.
+        git_dirty: The checkout had uncommitted changes.
+        git_remote: URL of its remote.
+        command: Command line, secrets redacted.
+        host: Machine.
+        error_type: Class of the error that ended it, or what interrupted it.
+        error_message: Text of that error.
+        error_traceback: Its traceback.
+    """
+
+    registry = RUN
+    _updated = RunUpdated
+
+    name: str | None
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    params: dict[str, Json]
+    reference: str | None
+    reference_type: str | None
+    git_commit: str | None
+    git_dirty: bool | None
+    git_remote: str | None
+    git_branch: str | None
+    git_path: str | None
+    command: list[str]
+    host: str | None
+    error_type: str | None
+    error_message: str | None
+    error_traceback: str | None
+    transform_id: str
+    environment_id: str | None
+    initiated_by_run_id: str | None
+
+    def __init__(
+        self,
+        transform: Transform,
+        *,
+        name: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        reference: str | None = None,
+        reference_type: str | None = None,
+        initiated_by_run: Run | None = None,
+    ) -> None:
+        """Describe a run; `save()` starts it.
+
+        Args:
+            transform: What runs; it is saved with the run if it is not yet.
+            name: Name of the run.
+            params: Parameters; what looks like a secret is redacted.
+            reference: URL or id of the run in another system.
+            reference_type: What `reference` is.
+            initiated_by_run: Run that starts this one; the current run by default.
+
+        Raises:
+            InvalidValueError: A parameter cannot be recorded.
+        """
+        self._begin()
+        if not isinstance(transform, Transform):
+            raise TypeError(f"a run needs a Transform, not {type(transform).__name__}")
+        self._transform = transform
+        self._initiator = initiated_by_run
+        self._used: set[str] = set()
+        self._made: set[str] = set()
+        self._command: list[str] = []
+        self._git: GitState | None = None
+        self._environment: EnvironmentRecorded | None = None
+        self._token: Token[Run | None] | None = None
+        self.name = check_name(name, "the run's name") if name is not None else None
+        plain = check_json(dict(params or {}), "params")
+        redacted, self._redacted = redact_json(plain)
+        assert isinstance(redacted, dict)
+        self.params = redacted
+        self.reference = redact_url(check_name(reference, "the reference")) if reference is not None else None
+        self.reference_type = check_name(reference_type, "the reference type") if reference_type is not None else None
+
+    def _load(self, store: Store, row: RowDict) -> None:
+        super()._load(store, row)
+        self.__dict__.setdefault("_used", set())
+        self.__dict__.setdefault("_made", set())
+        self.__dict__.setdefault("_token", None)
+
+    def _save_new(self) -> None:
+        store = self.store
+        if not self._transform._saved:
+            self._transform.save()
+        initiator = self._initiator or current.current_run(store)
+        started_at = time_text(datetime.now(UTC))
+        run_id = new_id()
+        for _ in range(_RETRIES):
+            events = []
+            environment_id = None
+            if self._environment is not None:
+                known = find_one(store.log.database, schema.ENVIRONMENTS, hash=self._environment.hash)
+                environment_id = known["id"] if known else new_id()
+                if known is None:
+                    events.append(store.new_event(self._environment, environment_id, run=run_id))
+            fact = RunStarted(
+                uid=new_uid(RUN_UID_LENGTH),
+                transform=self._transform.id,
+                started_at=started_at,
+                name=self.name,
+                params=self.params,
+                redacted=self._redacted,
+                reference=self.reference,
+                reference_type=self.reference_type,
+                initiated_by=initiator.id if initiator is not None else None,
+                environment=environment_id,
+                git=self._git,
+                command=redact_command(self._command),
+            )
+            events.append(store.new_event(fact, run_id, run=run_id))
+            try:
+                recorded = store.append(events)
+            except ConstraintError as exc:
+                # Another process has just recorded the same environment.
+                conflict = exc
+                continue
+            self._load(store, inserted_row(recorded[-1]))
+            return
+        raise conflict
+
+    def finish(self) -> Run:
+        """End the run as finished.
+
+        Raises:
+            RunClosedError: It has ended already.
+        """
+        return self._end(RunFinished(finished_at=time_text(datetime.now(UTC))))
+
+    def fail(self, error: BaseException) -> Run:
+        """End the run as failed, with the error and its traceback.
+
+        Raises:
+            RunClosedError: It has ended already.
+        """
+        text = "".join(traceback.format_exception(error))
+        if len(text) > _MAX_TRACEBACK:
+            half = _MAX_TRACEBACK // 2
+            text = f"{text[:half]}\n[… {len(text) - _MAX_TRACEBACK} characters left out …]\n{text[-half:]}"
+        fact = RunFailed(
+            finished_at=time_text(datetime.now(UTC)),
+            error_type=type(error).__qualname__,
+            message=_clean(str(error))[:_MAX_TRACEBACK],
+            traceback=_clean(text),
+        )
+        return self._end(fact)
+
+    def abort(self, why: str) -> Run:
+        """End the run as aborted.
+
+        Args:
+            why: What interrupted it, such as `SIGINT`.
+
+        Raises:
+            RunClosedError: It has ended already.
+        """
+        return self._end(RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the reason")))
+
+    def add_input(self, artifact: Artifact, *, how: str = "declared", role: str = "input") -> None:
+        """Record that the run has read an artifact; repeated reading of one artifact is recorded once.
+
+        Args:
+            artifact: The artifact.
+            how: The call that read it.
+            role: Part the input plays in the run.
+
+        Raises:
+            RunClosedError: The run has ended.
+        """
+        self._need_saved("add_input")
+        artifact._need_saved("add_input")
+        if artifact.store is not self.store:
+            raise InvalidValueError(
+                "the artifact", f"{artifact.uid} belongs to the store {artifact.store.name}, the run to another"
+            )
+        if artifact.id in self._used:
+            return
+        fact = InputAccessed(
+            artifact=artifact.id,
+            how=check_name(how, "how"),
+            accessed_at=time_text(datetime.now(UTC)),
+            role=check_name(role, "the role"),
+        )
+
+        def decide(row: RowDict) -> Event | None:
+            check_open(row["uid"], row["status"])
+            known = find_one(
+                self.store.log.database, schema.EDGES, run_id=self.id, kind="used", artifact_id=artifact.id, role=role
+            )
+            return None if known is not None else fact
+
+        self.store.append_next(schema.RUNS, self.id, decide, run=self.id)
+        self._used.add(artifact.id)
+
+    def _end(self, fact: Event) -> Run:
+        self._need_saved("finish")
+
+        def decide(row: RowDict) -> Event:
+            check_open(row["uid"], row["status"])
+            return fact
+
+        self.store.append_next(schema.RUNS, self.id, decide, run=self.id)
+        return self.refresh()
+
+    @property
+    def is_open(self) -> bool:
+        """The run has not ended, as far as this record knows."""
+        return bool(self._saved) and self.status == STARTED
+
+    @property
+    def transform(self) -> Transform:
+        """The transform version that ran."""
+        if not self._saved:
+            return self._transform
+        return self.store.Transform._from_id(self.transform_id)
+
+    @property
+    def inputs(self) -> QuerySet[Artifact]:
+        """Artifacts the run has read."""
+        return self.store.Artifact.filter(input_of_runs=self)
+
+    @property
+    def outputs(self) -> QuerySet[Artifact]:
+        """Artifacts the run has saved, those included whose content existed already."""
+        return self.store.Artifact.filter(output_of_runs=self)
+
+    @property
+    def initiated_by_run(self) -> Run | None:
+        """The run that started this one."""
+        return self.store.Run._from_id(self.initiated_by_run_id) if self.initiated_by_run_id is not None else None
+
+    @property
+    def child_runs(self) -> QuerySet[Run]:
+        """Runs that this one has started."""
+        return self.store.Run.filter(initiated_by_run=self)
+
+    @property
+    def environment(self) -> dict[str, Any] | None:
+        """Python, platform and installed packages the run had."""
+        if self.environment_id is None:
+            return None
+        row = find_one(self.store.log.database, schema.ENVIRONMENTS, id=self.environment_id)
+        if row is None:
+            raise UnsavedRecordError(f"the environment of {self!r} is not in {self.store.name}; run `prov verify`")
+        kinds = {column.name: column.kind for column in schema.ENVIRONMENTS.columns}
+        wanted = ("python", "implementation", "platform", "packages", "hash")
+        return {name: to_python(kinds[name], row[name]) for name in wanted}
+
+    def view_lineage(self, path: str | Path | None = None, **options: Any) -> Any:
+        """Draw the lineage around the run; see `Artifact.view_lineage`."""
+        from lineagelog.lineage import view_lineage
+
+        return view_lineage(self, path, **options)
+
+    def upstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
+        """List what the run was made from; see `Artifact.upstream`."""
+        from lineagelog.lineage import lineage_table
+
+        return lineage_table(self, "upstream", max_depth)
+
+    def downstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
+        """List what was made from the run's outputs; see `Artifact.upstream`."""
+        from lineagelog.lineage import lineage_table
+
+        return lineage_table(self, "downstream", max_depth)
+
+    def lineage_graph(self, *, direction: str = "both", max_depth: int | None = None) -> nx.MultiDiGraph[str]:
+        """Return the lineage as a networkx graph; see `Artifact.lineage_graph`."""
+        from lineagelog.lineage import lineage_graph
+
+        return lineage_graph(self, direction, max_depth)
+
+    def __enter__(self) -> Run:
+        if not self._saved:
+            self.save()
+        check_open(self.uid, self.status)
+        self._token = current.context_run().set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._token is not None
+        current.context_run().reset(self._token)
+        self._token = None
+        try:
+            end_run(self, error)
+        except RunClosedError:
+            # It was ended inside the block, on purpose.
+            return
+
+
+def end_run(run: Run, error: BaseException | None) -> None:
+    """End a run as an exception, or its absence, says."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        run.finish()
+    elif isinstance(error, KeyboardInterrupt):
+        run.abort("SIGINT")
+    elif isinstance(error, GeneratorExit):
+        run.abort("GeneratorExit")
+    else:
+        run.fail(error)
+
+
+def _clean(text: str) -> str:
+    """Make any text recordable: no secrets, no NUL, no lone surrogates."""
+    return redact_text(text.encode(errors="backslashreplace").decode().replace("\x00", "�"))[0]

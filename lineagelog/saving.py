@@ -1,0 +1,281 @@
+"""How artifacts are saved: hash and copy, place in a family, one transaction for all, then the answer.
+
+The order makes a crash harmless. Content first goes under a temporary name; it gets its own name, made from the record's id, and
+reaches the medium before the event is appended. Whatever happens in between leaves at most bytes that no record speaks of, never
+a record without its bytes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lineagelog import current, location, message
+from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, Version, place_content
+from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, StoreUnavailableError
+from lineagelog.domain.event import NewEvent
+from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, Id, new_id, new_uid, versioned_uid
+from lineagelog.domain.run import check_open
+from lineagelog.progress import byte_progress
+from lineagelog.projections import schema
+from lineagelog.projections.projector import inserted_row
+from lineagelog.projections.rows import RowDict, find_in, find_one
+
+if TYPE_CHECKING:
+    from lineagelog.adapters.storage import Hashed, Staged
+    from lineagelog.artifact import Artifact
+    from lineagelog.run import Run
+    from lineagelog.store import Store
+
+_RETRIES: Final = 50
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An artifact on its way into the store."""
+
+    artifact: Artifact
+    id: Id
+    hashed: Hashed
+    storage_id: str
+    path: str
+    staged: Staged | None
+    run: Run | None
+    committed: bool = False
+
+
+def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
+    """Store the content of new artifacts and register them in one transaction; all or none.
+
+    Afterwards each record is the registered artifact: a new one, or the existing one that has the same content.
+
+    Raises:
+        ContentChangedError: A file changed while it was read.
+        RunClosedError: The run they belong to has ended.
+        StoreUnavailableError: The database cannot be reached.
+    """
+    with ExitStack() as stack:
+        drafts = [_prepare(store, artifact, stack) for artifact in artifacts]
+        _check_runs(store, drafts)
+        for attempt in range(_RETRIES):
+            events, existing = _decide(store, drafts)
+            try:
+                _commit(drafts, existing)
+                recorded = store.append(events)
+            except StoreUnavailableError:
+                # The append may have gone through all the same, so its content must stay.
+                raise
+            except (ConcurrentWriteError, ConstraintError):
+                # Another writer saved to the same family first: look again, and take the next place.
+                if attempt == _RETRIES - 1:
+                    _remove(store, drafts)
+                    raise
+                continue
+            except BaseException:
+                _remove(store, drafts)
+                raise
+            break
+        rows = {event.stream: inserted_row(event) for event in recorded if isinstance(event.fact, ArtifactRegistered)}
+        for draft, same in zip(drafts, existing, strict=True):
+            if same is not None and draft.committed:
+                store.storage_backend(draft.storage_id).delete(draft.path)
+            row = rows.get(Id(same) if same is not None else draft.id)
+            _adopt(store, draft, row or find_one(store.log.database, schema.ARTIFACTS, id=same), same)
+            if draft.run is not None:
+                draft.run._made.add(draft.artifact.id)
+
+
+def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
+    """Read and hash the content; copy it to a temporary name where it is not in place."""
+    from lineagelog.adapters import format as formats
+
+    record_id = new_id()
+    run = _run_of(artifact)
+    label = f"hashing {artifact.key or artifact.suffix}"
+    if artifact._place is not None:
+        storage_id, path = artifact._place
+        backend = store.storage_backend(storage_id)
+        with byte_progress(label, artifact.size or 0) as progress:
+            hashed = backend.hash_in_place(path, progress)
+        local = backend.local_path(path)
+        if local is not None and local.is_file():
+            artifact.n_observations = formats.n_observations(local, artifact.suffix)
+        return _Draft(artifact, record_id, hashed, storage_id, path, None, run)
+    storage_id = store.default_storage_id
+    backend = store.storage_backend(storage_id)
+    source = artifact._source
+    if source is None:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineagelog-")))
+        source = folder / f"data{artifact.suffix}"
+        formats.write_dataframe(artifact._frame, source)
+        artifact.n_observations = len(artifact._frame)
+    elif source.is_file():
+        artifact.n_observations = formats.n_observations(source, artifact.suffix)
+    with byte_progress(label, artifact.size or 0) as progress:
+        staged = backend.stage_folder(source, progress) if source.is_dir() else backend.stage_file(source, progress)
+    stack.enter_context(staged)
+    path = f"{location.FOLDER}/{location.OBJECTS}/{record_id}{artifact.suffix}"
+    return _Draft(artifact, record_id, staged.hashed, storage_id, path, staged, run)
+
+
+def _run_of(artifact: Artifact) -> Run | None:
+    run = artifact._run
+    if run is False:
+        return None
+    if run is not None:
+        if not run._saved:
+            run.save()
+        return run
+    active = current.current_run(artifact.store)
+    if active is None:
+        message.warn_once("no run is linked to what is saved; call ln.track() first and run again")
+    return active
+
+
+def _check_runs(store: Store, drafts: Sequence[_Draft]) -> None:
+    for run_id in {draft.run.id for draft in drafts if draft.run is not None}:
+        row = find_one(store.log.database, schema.RUNS, id=run_id)
+        if row is not None:
+            check_open(row["uid"], row["status"])
+
+
+def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], list[str | None]]:
+    """Place every content, those of the same call after one another.
+
+    Returns:
+        The events, and for each draft the id of the artifact that has this content already.
+    """
+    families = _latest_versions(store, drafts)
+    contents, revisions, runs = _known_contents(store, drafts)
+    events: list[NewEvent] = []
+    existing: list[str | None] = []
+    for draft in drafts:
+        artifact, content_hash = draft.artifact, draft.hashed.hash
+        family = artifact._revises.uid[:ARTIFACT_STEM_LENGTH] if artifact._revises is not None else artifact.key
+        latest = families.get(family) if family is not None else None
+        if artifact._revises is not None and artifact.key is not None:
+            _check_family(artifact.key, families.get(artifact.key), family)
+        same_content = contents.get(content_hash) if family is None else None
+        place = place_content(content_hash, latest, same_content, skip_hash_lookup=artifact._skip_hash_lookup)
+        existing.append(place.same_as)
+        run_id = draft.run.id if draft.run is not None else None
+        transform_id = draft.run.transform_id if draft.run is not None else None
+        if place.same_as is not None:
+            revisions[place.same_as] += 1
+            # The run that generated the artifact has not generated it twice.
+            again = run_id if run_id != runs[place.same_as] else None
+            fact = ArtifactSeenAgain(
+                run=again, transform=transform_id if again is not None else None, description=artifact.description
+            )
+            events.append(store.new_event(fact, place.same_as, revisions[place.same_as], run=run_id))
+            continue
+        uid = versioned_uid(place.stem or new_uid(ARTIFACT_STEM_LENGTH), place.version_number)
+        events.append(
+            store.new_event(_registered(draft, uid, place.version_number, place.revises), draft.id, run=run_id)
+        )
+        revisions[draft.id], runs[draft.id] = 1, run_id
+        version = Version(draft.id, uid, place.version_number, content_hash)
+        contents.setdefault(content_hash, draft.id)
+        for name in {family, artifact.key} - {None}:
+            families[str(name)] = version
+    return events, existing
+
+
+def _check_family(key: str, latest: Version | None, stem: str | None) -> None:
+    """Refuse to carry a family on under a key that belongs to another one.
+
+    Raises:
+        ConstraintError: The key names another family.
+    """
+    if latest is not None and latest.uid[:ARTIFACT_STEM_LENGTH] != stem:
+        raise ConstraintError(
+            f"the key {key!r} belongs to the artifact {latest.uid} of another family; choose another key, or revise that one"
+        )
+
+
+def _registered(draft: _Draft, uid: str, version_number: int, revises: str | None) -> ArtifactRegistered:
+    artifact, hashed = draft.artifact, draft.hashed
+    return ArtifactRegistered(
+        uid=uid,
+        version_number=version_number,
+        storage=draft.storage_id,
+        path=draft.path,
+        size_bytes=hashed.size_bytes,
+        hash=hashed.hash,
+        hash_type=hashed.hash_type,
+        key=artifact.key,
+        key_is_virtual=artifact.key != draft.path,
+        description=artifact.description,
+        suffix=artifact.suffix,
+        kind=artifact.kind,
+        otype=artifact.otype,
+        n_files=hashed.n_files,
+        n_observations=artifact.n_observations,
+        version=artifact.version,
+        transform=draft.run.transform_id if draft.run is not None else None,
+        run=draft.run.id if draft.run is not None else None,
+        revises=revises,
+    )
+
+
+def _latest_versions(store: Store, drafts: Sequence[_Draft]) -> dict[str, Version]:
+    """Find the latest version of each family that a key or `revises` names."""
+    database = store.log.database
+    keys = [draft.artifact.key for draft in drafts if draft.artifact.key is not None]
+    stems = {
+        artifact._revises.uid[:ARTIFACT_STEM_LENGTH] for artifact in (d.artifact for d in drafts) if artifact._revises
+    }
+    highest: dict[str, RowDict] = {}
+    for row in find_in(database, schema.ARTIFACTS, "key", keys):
+        known = highest.get(row["key"])
+        if known is None or row["version_number"] > known["version_number"]:
+            highest[row["key"]] = row
+    # A family can have changed its key by `revises`; its latest version then stands under the other key.
+    moved = {row["stem"] for row in highest.values() if not row["is_latest"]}
+    by_stem = {row["stem"]: row for row in find_in(database, schema.ARTIFACTS, "stem", stems | moved, is_latest=1)}
+    rows = {key: row if row["is_latest"] else by_stem[row["stem"]] for key, row in highest.items()} | by_stem
+    return {name: Version(row["id"], row["uid"], row["version_number"], row["hash"]) for name, row in rows.items()}
+
+
+def _known_contents(
+    store: Store, drafts: Sequence[_Draft]
+) -> tuple[dict[str, str], dict[str, int], dict[str, str | None]]:
+    """Find the artifacts that have one of these contents already.
+
+    Returns:
+        Hash to id of the first artifact that has it; id to revision; id to the run that generated it.
+    """
+    rows = find_in(store.log.database, schema.ARTIFACTS, "hash", [draft.hashed.hash for draft in drafts])
+    rows.sort(key=lambda row: row["position"])
+    contents: dict[str, str] = {}
+    for row in rows:
+        contents.setdefault(row["hash"], row["id"])
+    return contents, {row["id"]: row["revision"] for row in rows}, {row["id"]: row["run_id"] for row in rows}
+
+
+def _commit(drafts: Sequence[_Draft], existing: Sequence[str | None]) -> None:
+    for draft, same in zip(drafts, existing, strict=True):
+        if draft.staged is not None and same is None and not draft.committed:
+            draft.staged.commit(draft.path)
+            draft.committed = True
+
+
+def _remove(store: Store, drafts: Sequence[_Draft]) -> None:
+    """Take away content whose registration was refused."""
+    for draft in drafts:
+        if draft.committed:
+            store.storage_backend(draft.storage_id).delete(draft.path)
+
+
+def _adopt(store: Store, draft: _Draft, row: RowDict | None, same: str | None) -> None:
+    assert row is not None, "an artifact that was just seen is registered"
+    artifact = draft.artifact
+    artifact._frame = None
+    artifact._load(store, row)
+    if same is not None:
+        name = artifact.key or artifact.description or artifact.suffix
+        message.info(f"the content is that of Artifact(uid={artifact.uid!r}) {name}; the second saving is on record")

@@ -1,0 +1,134 @@
+"""Who acts on a store in this process, and how that is known."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lineagelog import location
+from lineagelog.domain.errors import InvalidValueError, UserNotFoundError
+from lineagelog.domain.event import Change
+from lineagelog.domain.ids import SHORT_UID_LENGTH, Id, new_id, new_uid
+from lineagelog.domain.user import (
+    ANONYMOUS_HANDLE,
+    LoginFailed,
+    UserLoggedIn,
+    UserLoggedOut,
+    UserRegistered,
+    UserUpdated,
+    check_handle,
+)
+from lineagelog.domain.values import check_name
+from lineagelog.projections import schema
+from lineagelog.projections.rows import RowDict, find_one
+
+if TYPE_CHECKING:
+    from lineagelog.store import Store
+
+
+class Session:
+    """The log-in of this process to a store.
+
+    The actor is looked up whenever an event is made, so a change of user holds at once. Without a log-in it is the user of
+    `LINEAGELOG_USER` or of the last `prov login`, and else the anonymous user.
+
+    Attributes:
+        id: Id of the log-in session, `None` while nobody has logged in from this process.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._actor: Id | None = None
+        self._auth = "anonymous"
+        self._logged_out = False
+        self.id: Id | None = None
+
+    @property
+    def actor(self) -> Id:
+        """Id of the user who acts now.
+
+        Raises:
+            UserNotFoundError: `LINEAGELOG_USER` or a kept log-in names a user the store does not know.
+        """
+        if self._actor is None:
+            handle = None if self._logged_out else location.logged_in_handle(self._store.id)
+            row = self._user(handle or ANONYMOUS_HANDLE)
+            if row is None:
+                raise UserNotFoundError(
+                    "User",
+                    f"handle {handle!r}",
+                    "register it with `prov login HANDLE --name NAME`, or unset LINEAGELOG_USER",
+                )
+            self._actor = Id(row["id"])
+            self._auth = "declared" if handle and handle != ANONYMOUS_HANDLE else "anonymous"
+        return self._actor
+
+    @property
+    def context(self) -> str:
+        """The encoded context of events made now."""
+        _ = self.actor
+        return self.encoded_context(self._auth, self.id)
+
+    @staticmethod
+    def encoded_context(auth: str, session: str | None) -> str:
+        """Encode where events come from: authentication, session, host, operating system user, software."""
+        return _encoded_context(auth, session, os.getpid())
+
+    def login(self, handle: str, *, name: str | None, email: str | None) -> None:
+        """Begin a session of a user; see `Store.login`."""
+        store = self._store
+        handle = check_handle(handle)
+        name = check_name(name, "the user's name") if name is not None else None
+        email = check_name(email, "the user's email") if email is not None else None
+        if handle == ANONYMOUS_HANDLE:
+            raise InvalidValueError("the user handle", "'anonymous' cannot log in; call logout() to act anonymously")
+        row = self._user(handle)
+        if row is None and name is None and email is None:
+            failed = LoginFailed(handle=handle, why="unknown user")
+            store.append_next(schema.STORES, store.id, lambda _: failed)
+            raise UserNotFoundError(
+                "User",
+                f"handle {handle!r}",
+                f"to register it: login({handle!r}, name='…'), or `prov login {handle} --name …`",
+            )
+        session = new_id()
+        # From here on the events are this user's own.
+        user_id = Id(row["id"]) if row else new_id()
+        self._actor, self._auth, self.id, self._logged_out = user_id, "declared", session, False
+        try:
+            if row is None:
+                registered = UserRegistered(uid=new_uid(SHORT_UID_LENGTH), handle=handle, name=name, email=email)
+                logged_in = UserLoggedIn(session=session)
+                store.append([store.new_event(registered, user_id), store.new_event(logged_in, user_id, 2)])
+            else:
+                changes = {
+                    field: Change(old=row[field], new=value)
+                    for field, value in (("name", name), ("email", email))
+                    if value is not None and value != row[field]
+                }
+                if changes:
+                    store.append_next(schema.USERS, user_id, lambda _: UserUpdated(changes=changes))
+                store.append_next(schema.USERS, user_id, lambda _: UserLoggedIn(session=session))
+        except BaseException:
+            self._actor, self.id = None, None
+            raise
+
+    def logout(self) -> None:
+        """End the session; see `Store.logout`."""
+        if self.id is not None and self._actor is not None:
+            ended = UserLoggedOut(session=self.id)
+            self._store.append_next(schema.USERS, self._actor, lambda _: ended)
+        self._actor, self.id, self._logged_out = None, None, True
+
+    def _user(self, handle: str) -> RowDict | None:
+        return find_one(self._store.log.database, schema.USERS, handle=handle)
+
+
+@lru_cache(maxsize=64)
+def _encoded_context(auth: str, session: str | None, _pid: int) -> str:
+    from lineagelog.adapters.environment import context
+
+    return msgspec.json.encode(context(auth, session)).decode()

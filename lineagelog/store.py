@@ -1,0 +1,537 @@
+"""A store: its log, its registries, who acts on it, and what can be asked of it as a whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from lineagelog import location
+from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.errors import (
+    ConcurrentWriteError,
+    DomainError,
+    InvalidValueError,
+    StorageError,
+    StoreExistsError,
+    StoreNotFoundError,
+    StoreReadOnlyError,
+)
+from lineagelog.domain.event import Event, NewEvent, RecordedEvent
+from lineagelog.domain.ids import ANONYMOUS_UID, SHORT_UID_LENGTH, STORAGE_UID_LENGTH, Id, new_id, new_uid
+from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered
+from lineagelog.domain.store import StoreCreated
+from lineagelog.domain.user import ANONYMOUS_HANDLE, UserRegistered
+from lineagelog.domain.values import check_name, check_text
+from lineagelog.projections import schema
+from lineagelog.projections.rows import RowDict, find, find_one
+from lineagelog.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from prov.model import ProvDocument
+
+    # The registries are attributes of a store under the names of their classes.
+    from lineagelog import artifact as artifact_
+    from lineagelog import run as run_
+    from lineagelog import storage as storage_
+    from lineagelog import transform as transform_
+    from lineagelog import user as user_
+    from lineagelog.adapters.storage import Storage as StorageBackend
+    from lineagelog.audit import Checkpoint, VerifyReport
+    from lineagelog.exporters.export import ExportSummary
+    from lineagelog.exporters.sparql import QueryResult
+    from lineagelog.record import Record
+
+CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
+"""Id of the event that creates a store, the same in every log, so that a log can hold only one."""
+
+_RETRIES: Final = 20
+SELF_ROOT: Final = "."
+"""Root, as recorded, of the storage that is the store's own folder: the folder may move."""
+
+
+class Store:
+    """A provenance store.
+
+    Open one with `ln.open("./mydata")`, or create one with `ln.init(storage="./mydata")`. Several can be open at once; the
+    registries of each are its attributes: `store.Artifact.filter(…)`.
+
+    Attributes:
+        log: Its event log.
+        id: UUIDv7 of the store.
+        uid: Short name, part of the IRIs of everything in it.
+        name: Name given by the user.
+        folder: Folder that holds `.lineagelog/`; `None` if the store was opened by the URL of its database.
+        session: Who acts on it in this process.
+        closed: It was closed.
+    """
+
+    def __init__(self, log: EventLog, folder: Path | None) -> None:
+        """Use `Store.open` or `Store.create`."""
+        # The log itself names the store, so that it can be opened, checked and rebuilt whatever became of the tables.
+        created = next(log.read(event_id=CREATED_EVENT_ID, limit=1), None)
+        if created is None or not isinstance(created.fact, StoreCreated):
+            log.close()
+            raise StoreNotFoundError(f"{log.database.name} holds no store; create one with `prov init`")
+        self.log = log
+        self.folder = folder
+        self.id = created.stream
+        self.uid = created.fact.uid
+        self.name = created.fact.name
+        self.closed = False
+        self.session = Session(self)
+        self._registries: dict[str, type[Record]] = {}
+        self._storages: dict[str, StorageBackend] = {}
+
+    @classmethod
+    def create(
+        cls,
+        storage: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        db: str | None = None,
+        modules: Sequence[str] = (),
+    ) -> Store:
+        """Create a store.
+
+        Args:
+            storage: Where new artifacts go: a local folder, which is made, or a URL such as `s3://bucket/prefix`. A
+                local folder is also the store's own; with a URL that is the working directory.
+            name: Name of the store; the name of the storage by default.
+            db: `postgresql://user:password@host/database?schema=name`; a SQLite file in the store's folder by default.
+            modules: Names of registries beyond the core; none exist yet.
+
+        Raises:
+            StoreExistsError: There is a store in this folder, or in this database.
+            StoreUnavailableError: The database cannot be reached.
+            InvalidValueError: A name or module is not acceptable.
+        """
+        from lineagelog.adapters.storage import normalise_root
+
+        root, kind = normalise_root(os.fspath(storage))
+        folder = Path(root) if kind == "local" else Path.cwd()
+        name = check_name(
+            name if name is not None else root.rstrip("/").rpartition("/")[2] or "store", "the store's name"
+        )
+        if modules:
+            raise InvalidValueError("modules", f"{', '.join(modules)} are not known; this version has the core only")
+        target = location.home(folder)
+        if target.is_dir():
+            raise StoreExistsError(
+                f"there is a store in {folder} already; open it with ln.open({str(folder)!r}), or choose another folder"
+            )
+        if kind != "local":
+            _check_remote(root)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Everything is built under another name and then renamed, so that there is a whole store or none.
+        building = Path(tempfile.mkdtemp(prefix=f"{location.FOLDER}-", dir=folder))
+        try:
+            config, password = cls._fill(building, root, kind, name, db)
+            location.write_config(building, config, password)
+            try:
+                building.rename(target)
+            except OSError as exc:
+                raise StoreExistsError(f"another process has just created a store in {folder}; open that one") from exc
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        return cls.open(folder)
+
+    @staticmethod
+    def _fill(building: Path, root: str, kind: str, name: str, db: str | None) -> tuple[location.Config, str | None]:
+        """Make the log of a new store and its first events."""
+        log = EventLog.connect(db if db is not None else building / location.DATABASE, create=True)
+        try:
+            if log.head().position:
+                raise StoreExistsError(
+                    f"{log.database.name} holds a store already; connect to it with ln.connect(URL), "
+                    "or add ?schema=NAME to the URL for a new one"
+                )
+            store_id, user_id, storage_id = new_id(), new_id(), new_id()
+            recorded_root = SELF_ROOT if kind == "local" and db is None else root
+            facts: list[tuple[Id, int, Event]] = [
+                (user_id, 1, UserRegistered(uid=ANONYMOUS_UID, handle=ANONYMOUS_HANDLE)),
+                (store_id, 1, StoreCreated(uid=new_uid(SHORT_UID_LENGTH), name=name)),
+                (storage_id, 1, StorageRegistered(uid=new_uid(STORAGE_UID_LENGTH), root=recorded_root, type=kind)),
+                (store_id, 2, StorageMadeDefault(storage=storage_id)),
+            ]
+            context = Session.encoded_context("anonymous", None)
+            events = [
+                NewEvent(
+                    stream=stream,
+                    version=version,
+                    fact=fact,
+                    actor=user_id,
+                    context=context,
+                    event_id=CREATED_EVENT_ID if isinstance(fact, StoreCreated) else new_id(),
+                )
+                for stream, version, fact in facts
+            ]
+            try:
+                log.append(events)
+            except ConcurrentWriteError as exc:
+                raise StoreExistsError(f"another process has just created a store in {log.database.name}") from exc
+        finally:
+            log.close()
+        if db is None:
+            return location.Config(store_id, name, None), None
+        url, password = location.without_password(db)
+        return location.Config(store_id, name, url), password
+
+    @classmethod
+    def open(cls, address: str | os.PathLike[str]) -> Store:
+        """Open a store.
+
+        Args:
+            address: Folder of the store, or the URL of its PostgreSQL database.
+
+        Raises:
+            StoreNotFoundError: There is no store at this address.
+            StoreUnavailableError: The database cannot be reached.
+            SchemaVersionError: A newer version of the software has written it.
+        """
+        text = os.fspath(address)
+        if "://" in text:
+            store = cls(EventLog.connect(text), None)
+            where = location.without_password(text)[0]
+        else:
+            folder = Path(text).expanduser().resolve()
+            if not location.has_store(folder):
+                pointed = location.discover(folder) if (folder / location.FOLDER).is_file() else None
+                folder = pointed or folder
+            _, url = location.read_config(folder)
+            store = cls(EventLog.connect(url or location.home(folder) / location.DATABASE), folder)
+            where = str(folder)
+        location.remember_store(store.id, store.name, where)
+        return store
+
+    def close(self) -> None:
+        """Close the store's database; the object is not used afterwards."""
+        if not self.closed:
+            self.closed = True
+            self.log.close()
+
+    def delete(self, *, force: bool = False) -> str:
+        """Delete the log and the registries, and with them all provenance. Stored content stays where it is.
+
+        Args:
+            force: Without it nothing is deleted, and the error says what would be.
+
+        Returns:
+            What was left behind, in words.
+
+        Raises:
+            DomainError: `force` was not given.
+            StoreReadOnlyError: The store cannot be written.
+        """
+        roots = [backend.root for backend in self._all_backends()]
+        left = f"the content of {find_count(self)} artifacts under {', '.join(roots)}"
+        if not force:
+            raise DomainError(
+                f"nothing was deleted: deleting {self.name} would destroy its log of {self.log.head().position} events for "
+                f"good and leave {left}; pass force=True (or --force) if that is meant"
+            )
+        if self.log.database.read_only:
+            raise StoreReadOnlyError(f"{self.name} can be read but not written; nothing was deleted")
+        if self.log.database.dialect == "postgresql":
+            with self.log.database.write() as transaction:
+                transaction.execute(f"DROP SCHEMA {self.log.database.schema} CASCADE")  # type: ignore[attr-defined]
+        self.close()
+        if self.folder is not None:
+            home = location.home(self.folder)
+            for path in (
+                *home.glob(f"{location.DATABASE}*"),
+                home / "config.json",
+                home / "secrets.json",
+                home / ".gitignore",
+            ):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                (home / location.OBJECTS).rmdir()
+                home.rmdir()
+        location.forget_store(self.id)
+        return left
+
+    @property
+    def User(self) -> type[user_.User]:  # noqa: N802 - a registry is a class
+        """Registry of the users of this store."""
+        return cast("type[user_.User]", self._registry("User"))
+
+    @property
+    def Storage(self) -> type[storage_.Storage]:  # noqa: N802
+        """Registry of the storage locations of this store."""
+        return cast("type[storage_.Storage]", self._registry("Storage"))
+
+    @property
+    def Transform(self) -> type[transform_.Transform]:  # noqa: N802
+        """Registry of the transforms of this store."""
+        return cast("type[transform_.Transform]", self._registry("Transform"))
+
+    @property
+    def Run(self) -> type[run_.Run]:  # noqa: N802
+        """Registry of the runs of this store."""
+        return cast("type[run_.Run]", self._registry("Run"))
+
+    @property
+    def Artifact(self) -> type[artifact_.Artifact]:  # noqa: N802
+        """Registry of the artifacts of this store."""
+        return cast("type[artifact_.Artifact]", self._registry("Artifact"))
+
+    def _registry(self, name: str) -> Any:
+        """Return a registry class whose queries and records belong to this store."""
+        bound = self._registries.get(name)
+        if bound is None:
+            from lineagelog.record import registry_class
+
+            base = registry_class(name)
+            bound = self._registries[name] = type(name, (base,), {"_bound_store": self, "__module__": base.__module__})
+        return bound
+
+    @property
+    def user(self) -> user_.User:
+        """The user who acts on the store in this process."""
+        return self.User._from_id(self.session.actor)
+
+    @property
+    def storage(self) -> storage_.Storage:
+        """The storage location where new artifacts go."""
+        return self.Storage._from_id(self.default_storage_id)
+
+    @property
+    def default_storage_id(self) -> Id:
+        """Id of the storage location where new artifacts go."""
+        row = find_one(self.log.database, schema.STORES)
+        if row is None or row["default_storage_id"] is None:
+            raise StorageError(f"{self.name} has no default storage; register one with ln.Storage(root=…).save()")
+        return Id(row["default_storage_id"])
+
+    def login(
+        self, handle: str, *, name: str | None = None, email: str | None = None, keep: bool = False
+    ) -> user_.User:
+        """Log a user in; everything recorded from now on in this process is by that user.
+
+        A handle the store does not know is registered if a name or an address comes with it.
+
+        Args:
+            handle: Handle of the user.
+            name: Name as people write it; registers or updates it.
+            email: Address; registers or updates it.
+            keep: Later processes of this operating system user act as this user too, until `logout`.
+
+        Raises:
+            UserNotFoundError: The handle is not known and neither name nor email was given; the attempt is recorded.
+            InvalidValueError: The handle is not acceptable.
+        """
+        self.session.login(handle, name=name, email=email)
+        if keep:
+            location.remember_login(self.id, handle)
+        return self.user
+
+    def logout(self, *, keep: bool = False) -> None:
+        """Log the user out; what follows is recorded as anonymous.
+
+        Args:
+            keep: Also end a log-in that was kept for later processes.
+        """
+        self.session.logout()
+        if keep:
+            location.remember_login(self.id, None)
+
+    def new_event(
+        self, fact: Event, stream: str, version: int = 1, *, run: str | None = None, reason: str | None = None
+    ) -> NewEvent:
+        """Put a fact into the envelope of this moment: who acts now, in which run, why."""
+        from lineagelog.current import current_run
+
+        if run is None:
+            active = current_run(self)
+            run = active.id if active is not None else None
+        return NewEvent(
+            stream=Id(stream),
+            version=version,
+            fact=fact,
+            actor=self.session.actor,
+            run=Id(run) if run is not None else None,
+            reason=check_text(reason, "the reason") if reason is not None else None,
+            context=self.session.context,
+        )
+
+    def append(self, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+        """Append events to the log; see `EventLog.append`."""
+        if self.closed:
+            raise StorageError(f"the store {self.name} was closed; open it again with ln.open(…)")
+        return self.log.append(events)
+
+    def append_next(
+        self, table: Any, record_id: str, make: Callable[[RowDict], Event | None], *, run: str | None = None
+    ) -> RecordedEvent | None:
+        """Append the next event of a record that several writers may be adding to, trying again when one was first.
+
+        Args:
+            table: Table of the record.
+            record_id: Its id.
+            make: Decides the fact from the record's present row, or raises; `None` appends nothing.
+            run: Id of the run it belongs to.
+
+        Raises:
+            ConcurrentWriteError: Other writers were first twenty times.
+        """
+        for attempt in range(_RETRIES):
+            row = find_one(self.log.database, table, id=record_id)
+            if row is None:
+                raise StorageError(f"the record {record_id} is gone from {table.name}; run `prov verify`")
+            fact = make(row)
+            if fact is None:
+                return None
+            try:
+                return self.append([self.new_event(fact, record_id, row["revision"] + 1, run=run)])[0]
+            except ConcurrentWriteError:
+                if attempt == _RETRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def storage_backend(self, storage_id: str) -> StorageBackend:
+        """Open the files of a storage location."""
+        backend = self._storages.get(storage_id)
+        if backend is None:
+            from lineagelog.adapters.storage import open_storage
+
+            row = find_one(self.log.database, schema.STORAGES, id=storage_id)
+            if row is None:
+                raise StorageError(f"the storage {storage_id} is not registered in {self.name}")
+            backend = self._storages[storage_id] = open_storage(self.resolve_root(row["root"]))
+        return backend
+
+    def resolve_root(self, recorded: str) -> str:
+        """Turn the recorded root of a storage location into one that can be opened here."""
+        if recorded != SELF_ROOT:
+            return recorded
+        if self.folder is None:
+            raise StorageError(
+                f"the storage of {self.name} is its folder, which is not open; open the store by its folder"
+            )
+        return str(self.folder)
+
+    def find_storage(self, path: str) -> tuple[Id, str] | None:
+        """Find the registered storage location a path lies under, the innermost if there are several.
+
+        Returns:
+            Id of the location and the path relative to its root, or `None`.
+        """
+        found: tuple[Id, str] | None = None
+        for row in find(self.log.database, schema.STORAGES):
+            if ("://" in path) != (row["type"] != "local"):
+                continue
+            relative = self.storage_backend(row["id"]).relative(path)
+            if relative is not None and (found is None or len(relative) < len(found[1])):
+                found = Id(row["id"]), relative
+        return found
+
+    def events(self, **conditions: Any) -> Iterator[RecordedEvent]:
+        """Read the log; the conditions are those of `EventLog.read`."""
+        return self.log.read(**conditions)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,  # noqa: A002 - the word of the command line and of the event
+        subject: Record | str | None = None,
+        direction: str = "upstream",
+        record: bool = True,
+    ) -> ExportSummary:
+        """Export provenance as W3C PROV; see `lineagelog/export.py`."""
+        from lineagelog.export import export
+
+        return export(self, Path(path), format=format, subject=subject, direction=direction, record=record)
+
+    def to_prov(self, subject: Record | str | None = None, *, direction: str = "upstream") -> ProvDocument:
+        """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
+        from lineagelog.export import to_prov
+
+        return to_prov(self, subject, direction=direction)
+
+    def sparql(self, query: str, *, timeout_s: float = 60.0) -> QueryResult:
+        """Ask a SPARQL query of the store's provenance."""
+        from lineagelog.export import sparql
+
+        return sparql(self, query, timeout_s=timeout_s)
+
+    def verify(
+        self, *, checkpoint: Checkpoint | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> VerifyReport:
+        """Check the log and the registries; see `lineagelog/audit.py`."""
+        from lineagelog.audit import verify
+
+        return verify(self, checkpoint=checkpoint, progress=progress)
+
+    def checkpoint(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
+        """Write down the end of the log, to be kept outside the store; see `lineagelog/audit.py`."""
+        from lineagelog.audit import seal
+
+        return seal(self, Path(path) if path is not None else None)
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Make the registries and the lineage graph anew from the log, and return the number of events replayed."""
+        return self.log.rebuild(progress)
+
+    def save(self, records: Sequence[Record]) -> list[Record]:
+        """Save several records; artifacts among them in one transaction."""
+        from lineagelog.bulk import save
+
+        return save(records)
+
+    def view(self, limit: int = 10) -> Mapping[str, pd.DataFrame]:
+        """Return the latest additions of every registry that has any, newest first."""
+        frames = {}
+        for name in ("Artifact", "Run", "Storage", "Transform", "User"):
+            registry = self._registry(name)
+            frame = registry.filter().order_by("-position")[:limit].to_dataframe()
+            if len(frame):
+                # What tells records apart; `to_dataframe()` has the rest.
+                names = [*registry.registry.shown, "created_by", "created_at"]
+                frames[name] = frame[[name for name in dict.fromkeys(names) if name in frame]]
+        return frames
+
+    @contextmanager
+    def as_current(self) -> Iterator[Store]:
+        """Make the module-level names act on this store for a while."""
+        from lineagelog import current
+
+        before = current._store
+        current.set_current_store(self)
+        try:
+            yield self
+        finally:
+            current.set_current_store(before)
+
+    def _all_backends(self) -> list[StorageBackend]:
+        return [self.storage_backend(row["id"]) for row in find(self.log.database, schema.STORAGES)]
+
+    def __repr__(self) -> str:
+        where = self.folder or self.log.database.name
+        return f"Store(uid={self.uid!r}, name={self.name!r}, location={str(where)!r})"
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def find_count(store: Store) -> int:
+    """Count the artifacts of a store."""
+    ((count,),) = store.log.database.read(f"SELECT count(*) FROM {schema.ARTIFACTS.name}")  # noqa: S608 - a name from the schema
+    return int(count)
+
+
+def _check_remote(root: str) -> None:
+    """Make sure that a remote storage can be used before anything is created."""
+    from lineagelog.adapters.storage import open_storage
+
+    open_storage(root).exists(".lineagelog")

@@ -1,0 +1,171 @@
+"""`track()` and `finish()`: a script or notebook records itself.
+
+The run that `track()` starts holds for the whole process. It ends at `finish()`; without it at the end of the process: as failed
+after an uncaught exception, as aborted after an interrupt, else as finished.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+from typing import Any
+
+from lineagelog import current, message
+from lineagelog.domain.errors import InvalidValueError, LineageLogError, NoRunError, RunClosedError
+from lineagelog.domain.transform import check_uid
+from lineagelog.run import Run, end_run
+from lineagelog.store import Store
+from lineagelog.transform import Transform
+
+_hooks_installed = False
+
+
+def track(
+    transform: Transform | str | None = None,
+    *,
+    uid: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    store: Store | None = None,
+) -> Run:
+    """Start a run of the script or notebook that is running, or of a given transform.
+
+    The source of the script is stored as a version of a transform: the same source is the same version, changed source is the next
+    version of the family, which is known by its file name, or by `uid` if one is given.
+
+    Args:
+        transform: What runs, if it is not the running script; or a uid, as in `ln.track("1LCd8kco9lZU")`.
+        uid: 12 characters that keep a renamed script one family.
+        params: Parameters of the run; what looks like a secret is redacted.
+        name: Name of the run.
+        store: Store to track in; the current one by default.
+
+    Returns:
+        The run, which is the current one until `finish()`.
+
+    Raises:
+        InvalidValueError: A parameter cannot be recorded, or the running code cannot be found and no transform was given.
+        StoreNotFoundError: There is no current store.
+    """
+    from lineagelog.adapters import environment, git, script
+
+    if isinstance(transform, str):
+        uid, transform = transform, None
+    target = store if store is not None else current.current_store()
+    code = None
+    if transform is None:
+        stem = check_uid(uid) if uid is not None else None
+        code = script.running_code(sys._getframe(1).f_globals)
+        if code.path is None and code.source_bytes is None:
+            raise InvalidValueError(
+                "track()",
+                "finds no script or notebook: this is an interactive session. Pass what runs: "
+                'ln.track(ln.Transform(key="my analysis", type="notebook"))',
+            )
+        transform = target.Transform(
+            code.key, type="notebook" if code.kind == "notebook" else "script", description=code.title, uid=stem
+        )
+        transform._source = code.source_bytes
+    elif not isinstance(transform, Transform):
+        raise TypeError(f"track() takes a Transform or a uid, not {type(transform).__name__}")
+    previous = current.process_run()
+    run = target.Run(transform, params=params, name=name)
+    run._environment = environment.capture()
+    run._command = list(sys.orig_argv)
+    run._git = git.git_state(code.path) if code is not None and code.path is not None else None
+    if previous is not None:
+        _finish_previous(previous)
+    transform.save()
+    run.save()
+    current.set_process_run(run)
+    _install_hooks()
+    action = "created" if transform._is_new else "using"
+    message.info(f"{action} Transform(uid={transform.uid!r}, key={transform.key!r})")
+    message.info(f"started Run(uid={run.uid!r}) as {target.user.handle} in {target.name}")
+    return run
+
+
+def finish() -> Run:
+    """End the run that `track()` started.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        NoRunError: `track()` was not called, or the run has ended already.
+    """
+    run = current.process_run()
+    if run is None:
+        raise NoRunError("there is no run to finish: call ln.track() at the beginning of the script")
+    current.set_process_run(None)
+    run.finish()
+    seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
+    message.info(f"finished Run(uid={run.uid!r}) after {seconds:.1f} s")
+    return run
+
+
+def _finish_previous(run: Run) -> None:
+    """End the run of an earlier `track()` in this process: its work is over when the next begins."""
+    current.set_process_run(None)
+    try:
+        run.finish()
+    except RunClosedError:
+        return
+    message.info(f"finished Run(uid={run.uid!r}), since a new one begins")
+
+
+def _install_hooks() -> None:
+    global _hooks_installed
+    if _hooks_installed:
+        return
+    _hooks_installed = True
+    atexit.register(_at_exit, os.getpid())
+    previous_hook = sys.excepthook
+
+    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        _end(error)
+        previous_hook(kind, error, trace)
+
+    sys.excepthook = on_exception
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    if on_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_terminate)
+
+
+def _on_terminate(number: int, _frame: FrameType | None) -> None:
+    """Record the interrupt, then let the signal do what it would have done."""
+    run = current.process_run()
+    if run is not None:
+        current.set_process_run(None)
+        try:
+            run.abort("SIGTERM")
+        except LineageLogError as exc:
+            message.warn(f"the run could not be ended on record: {exc}")
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _at_exit(pid: int) -> None:
+    # A forked child inherits the registration, but the run belongs to its parent.
+    if os.getpid() == pid:
+        _end(None)
+
+
+def _end(error: BaseException | None) -> None:
+    run = current.process_run()
+    if run is None:
+        return
+    current.set_process_run(None)
+    try:
+        end_run(run, error)
+    except RunClosedError:
+        return
+    except LineageLogError as exc:
+        message.warn(f"the run could not be ended on record: {exc}")
+        return
+    message.info(f"{run.status} Run(uid={run.uid!r}) at the end of the process")

@@ -1,0 +1,48 @@
+"""The registry of users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lineagelog.domain.ids import SHORT_UID_LENGTH, new_id, new_uid
+from lineagelog.domain.user import UserRegistered, UserUpdated, check_handle
+from lineagelog.domain.values import check_name
+from lineagelog.projections.projector import inserted_row
+from lineagelog.projections.registry import USER
+from lineagelog.record import Record
+
+
+class User(Record):
+    """A person or service that acts on the store.
+
+    Attributes:
+        handle: Name to log in with.
+        name: Name as people write it.
+        email: Address.
+    """
+
+    registry = USER
+    _updated = UserUpdated
+
+    handle: str
+    name: str | None
+    email: str | None
+    updated_at: Any
+
+    def __init__(self, handle: str, *, name: str | None = None, email: str | None = None) -> None:
+        """Describe a user; `save()` registers it.
+
+        Args:
+            handle: Letters, digits, `.`, `_` and `-`.
+            name: Name as people write it.
+            email: Address.
+        """
+        self._begin()
+        self.handle = check_handle(handle)
+        self.name = check_name(name, "the user's name") if name is not None else None
+        self.email = check_name(email, "the user's email") if email is not None else None
+
+    def _save_new(self) -> None:
+        fact = UserRegistered(uid=new_uid(SHORT_UID_LENGTH), handle=self.handle, name=self.name, email=self.email)
+        (recorded,) = self.store.append([self.store.new_event(fact, new_id())])
+        self._load(self.store, inserted_row(recorded))
