@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import BinaryIO, Final
 
+from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.version import VERSION
-from lineagelog.exporters.mapping import ALL, Scope
+from lineagelog.exporters.mapping import ALL, Export, Scope, open_export
+from lineagelog.exporters.nquads import write_nquads
+from lineagelog.exporters.provjson import write_provjson
+from lineagelog.exporters.provn import write_provn
+from lineagelog.exporters.statement import Bundle, Statement
+from lineagelog.exporters.trig import write_trig
 from lineagelog.exporters.vocabulary import DEFAULT_BASE
 from lineagelog.projections.reader import Reader
 
-SOFTWARE = f"lineagelog {VERSION}"
+SOFTWARE: Final = f"lineagelog {VERSION}"
+_PIECES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format of an export.
+
+    Attributes:
+        name: Its name here.
+        suffix: File name extension.
+        media_type: Registered media type.
+        write: Hands out its text.
+    """
+
+    name: str
+    suffix: str
+    media_type: str
+    write: Callable[[Export], Iterator[str]]
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    format_.name: format_
+    for format_ in (
+        Format("prov-json", ".json", "application/json", write_provjson),
+        Format("prov-n", ".provn", "text/provenance-notation", write_provn),
+        Format("trig", ".trig", "application/trig", write_trig),
+        Format("n-quads", ".nq", "application/n-quads", write_nquads),
+    )
+}
+"""Every format, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +100,39 @@ def export(
         UnknownFormatError: No exporter has this name.
         RecordNotFoundError: The subject of the scope does not exist.
     """
-    raise NotImplementedError
+    chosen = find_format(format)
+    opened = open_export(
+        reader, scope=scope, head_position=head_position, head_root=head_root, software=software, base=base
+    )
+    counts: Counter[str] = Counter()
+    pieces = chosen.write(replace(opened, statements=_counted(opened.statements, counts)))
+    while batch := list(islice(pieces, _PIECES)):
+        out.write("".join(batch).encode())
+    prefix, _, local = opened.bundle.partition(":")
+    return ExportSummary(
+        format=chosen.name,
+        scope=str(scope),
+        bundle=f"{opened.prefixes[prefix]}{local}",
+        n_statements=counts.total(),
+        counts=dict(counts),
+        left_out=dict(opened.left_out),
+    )
+
+
+def find_format(name: str) -> Format:
+    """Look a format up by name.
+
+    Raises:
+        UnknownFormatError: No exporter has this name.
+    """
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise UnknownFormatError(name, tuple(FORMATS)) from None
+
+
+def _counted(statements: Iterator[Statement], counts: Counter[str]) -> Iterator[Statement]:
+    for statement in statements:
+        if not isinstance(statement, Bundle):
+            counts[statement.keyword] += 1
+        yield statement

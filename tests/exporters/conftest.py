@@ -1,0 +1,217 @@
+"""A store with everything an export must say: runs that ended in every way, versions, several users, hostile text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated
+from lineagelog.domain.event import Change, Event, NewEvent
+from lineagelog.domain.ids import Id, new_id, versioned_uid
+from lineagelog.domain.run import (
+    EnvironmentRecorded,
+    GitState,
+    InputAccessed,
+    RunAborted,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+)
+from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered
+from lineagelog.domain.store import StoreCreated
+from lineagelog.domain.transform import TransformRegistered
+from lineagelog.domain.user import LoginFailed, UserLoggedIn, UserLoggedOut, UserRegistered
+from lineagelog.exporters.export import ExportSummary, export
+from lineagelog.exporters.mapping import ALL, Scope
+from lineagelog.projections.reader import Reader
+
+STORE_UID = "Store0000001"
+HOSTILE = 'He said "no"\n\\u0041 \\ é 数 🧪 \t%> <http://evil/> . } endBundle \x07\x7f\u2028\r\n\'\'\' """ ${x} -- {{}}'
+
+
+@dataclass
+class Recorder:
+    """Appends events in order, and keeps the ids of what they made by the names the tests use."""
+
+    log: EventLog
+    ids: dict[str, Id] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    pending: list[NewEvent] = field(default_factory=list)
+
+    def add(self, name: str, fact: Event, *, actor: str | None = None, run: str | None = None) -> Id:
+        stream = self.ids.setdefault(name, new_id())
+        self.versions[name] = version = self.versions.get(name, 0) + 1
+        self.pending.append(
+            NewEvent(
+                stream=stream,
+                version=version,
+                fact=fact,
+                actor=self.ids[actor] if actor else None,
+                run=self.ids[run] if run else None,
+            )
+        )
+        return stream
+
+    def flush(self) -> None:
+        self.log.append(self.pending)
+        self.pending = []
+
+    def start(self, run: str, transform: str, *, actor: str | None = "ada", **details: Any) -> None:
+        fact = RunStarted(
+            uid=f"Run{run:0>13}", transform=self.ids[transform], started_at="2026-11-21T09:00:00.000000Z", **details
+        )
+        self.add(run, fact, actor=actor)
+
+    def read(self, run: str, artifact: str, *, actor: str | None = "ada", role: str = "input") -> None:
+        at = "2026-11-21T09:00:01.000000Z"
+        self.add(run, InputAccessed(artifact=self.ids[artifact], how="load", accessed_at=at, role=role), actor=actor)
+
+    def save(self, name: str, run: str | None, *, number: int = 0, actor: str | None = "ada", **details: Any) -> None:
+        stem = details.pop("stem", f"{name:0>16}")
+        fact = ArtifactRegistered(
+            uid=versioned_uid(stem, number),
+            version_number=number,
+            storage=self.ids["storage"],
+            path=f".lineagelog/{name}",
+            size_bytes=details.pop("size_bytes", 10),
+            hash=details.pop("hash", "ab" * 32),
+            run=self.ids[run] if run else None,
+            **details,
+        )
+        self.add(name, fact, actor=actor, run=run)
+
+
+def record_basics(log: EventLog) -> Recorder:
+    """A store with one user, one storage location, one transform."""
+    recorder = Recorder(log)
+    recorder.add("store", StoreCreated(uid=STORE_UID, name=f"study {HOSTILE}"))
+    recorder.add("ada", UserRegistered(uid="Ada00001", handle="ada", name="Ada Lovelace", email="ada@example.org"))
+    recorder.add("storage", StorageRegistered(uid="Stor00000001", root="/data/é <x>", type="local"), actor="ada")
+    recorder.add(
+        "clean",
+        TransformRegistered(
+            uid="Clean0000000" + "0000", version_number=0, key="clean.py", type="script", hash="cd" * 32, source_code="1"
+        ),
+        actor="ada",
+    )
+    return recorder
+
+
+def record_rich(log: EventLog) -> Recorder:
+    """A store in which every event of the foundation happens."""
+    r = record_basics(log)
+    r.add("store", StorageMadeDefault(storage=r.ids["storage"]), actor="ada")
+    r.add("store", LoginFailed(handle="mallory", why="no such user"))
+    r.add("bob", UserRegistered(uid="Bob00001", handle="bob"))
+    session = new_id()
+    r.add("bob", UserLoggedIn(session=session), actor="bob")
+    r.add(
+        "environment",
+        EnvironmentRecorded(
+            hash="ef" * 32, python="3.11.9", implementation="CPython", platform="Linux x86_64", packages={"numpy": "2.0"}
+        ),
+    )
+    r.add(
+        "clean2",
+        TransformRegistered(
+            uid="Clean0000000" + "0001",
+            version_number=1,
+            key="clean.py",
+            type="script",
+            description=HOSTILE,
+            source_redacted=True,
+            reference="https://example.org/clean",
+            reference_type="url",
+            revises=r.ids["clean"],
+        ),
+        actor="bob",
+    )
+    r.save("raw", None, key="raw/é data.csv", suffix=".csv", description=HOSTILE, kind="dataset", size_bytes=3 * 10**9)
+    r.save("folder", None, key="folder", hash_type="sha256-folder", n_files=3, actor=None)
+    git = GitState(commit="0" * 40, dirty=True, remote="https://example.org/r.git", branch="main", path="clean.py")
+    r.start(
+        "parent",
+        "clean",
+        environment=r.ids["environment"],
+        git=git,
+        name=HOSTILE,
+        params={"alpha": 0.5, "text": HOSTILE, "token": "[redacted]"},
+        redacted=["token"],
+        command=["python", "clean.py", HOSTILE],
+    )
+    r.start("child", "clean2", actor="bob", initiated_by=r.ids["parent"])
+    r.start("nobody", "clean2", actor=None)
+    r.start("open", "clean", environment=r.ids["environment"], actor=None)
+    r.read("parent", "raw")
+    r.read("parent", "folder", role="training set: é")
+    r.save("table", "parent", key="table.parquet", suffix=".parquet", otype="DataFrame", n_observations=150)
+    r.read("parent", "table")
+    r.save("table2", "parent", number=1, stem=f"{'table':0>16}", key="table.parquet", revises=r.ids["table"], hash="12" * 32)
+    r.read("child", "table2", actor="bob")
+    r.save("figure", "child", key="figure.png", suffix=".png", kind="plot", actor="bob")
+    r.add("table", ArtifactSeenAgain(run=r.ids["child"]), actor="bob", run="child")
+    r.add("raw", ArtifactSeenAgain(run=r.ids["child"]), actor="bob", run="child")
+    r.add("figure", ArtifactUpdated(changes={"description": Change(None, "a figure")}), actor="bob")
+    r.save("other", "open", key="other.txt")
+    r.add("parent", RunFinished(finished_at="2026-11-21T09:05:00.123456Z"), actor="ada")
+    failed = RunFailed(
+        finished_at="2026-11-21T09:05:00.000000Z", error_type="ValueError", message=HOSTILE, traceback="Traceback /home/me"
+    )
+    r.add("child", failed, actor="bob")
+    r.add("nobody", RunAborted(finished_at="2026-11-21T09:05:01.000000Z", why="SIGINT"))
+    r.add("bob", UserLoggedOut(session=session), actor="bob")
+    r.flush()
+    return r
+
+
+def record_many(log: EventLog, n: int) -> None:
+    """A chain of runs of which each reads two artifacts and saves ten, `n` artifacts in all."""
+    r = record_basics(log)
+    for number in range(n // 10):
+        run = f"run{number}"
+        r.start(run, "clean")
+        for back in (1, 2):
+            if number >= back:
+                r.read(run, f"artifact{number * 10 - back}")
+        for output in range(10):
+            name = f"artifact{number * 10 + output}"
+            r.save(name, run, key=f"data/{name}.csv", suffix=".csv", hash=f"{number * 10 + output:064x}")
+        r.add(run, RunFinished(finished_at="2026-11-21T09:05:00.123456Z"), actor="ada")
+        if len(r.pending) > 10_000:
+            r.flush()
+    r.flush()
+
+
+@pytest.fixture
+def rich(log: EventLog) -> Recorder:
+    """A store in which every event of the foundation happened."""
+    return record_rich(log)
+
+
+@pytest.fixture
+def memory() -> Iterator[Recorder]:
+    """The same in memory, for tests that do not depend on the database."""
+    log = EventLog.connect(None, create=True)
+    yield record_rich(log)
+    log.close()
+
+
+Exported = Callable[..., tuple[bytes, ExportSummary]]
+
+
+def run_export(log: EventLog, format: str, scope: Scope = ALL) -> tuple[bytes, ExportSummary]:
+    head = log.head()
+    out = io.BytesIO()
+    with log.database.snapshot() as reader:
+        summary = export(reader, out, format=format, scope=scope, head_position=head.position, head_root=head.root)
+    return out.getvalue(), summary
+
+
+def with_reader(log: EventLog, ask: Callable[[Reader], Any]) -> Any:
+    with log.database.snapshot() as reader:
+        return ask(reader)
