@@ -204,8 +204,8 @@ def nodes(reader: Readable, found: Closure) -> Graph:
         f"WHERE r.id IN {among}",
         (_json.encode(list(found.runs)).decode(),),
     )
-    artifacts = {row[0]: ArtifactNode(*row, depth=found.artifacts[row[0]]) for row in artifact_rows}
-    runs = {row[0]: RunNode(*row, depth=found.runs[row[0]]) for row in run_rows}
+    artifacts = {row[0]: ArtifactNode._make((*row, found.artifacts[row[0]])) for row in artifact_rows}
+    runs = {row[0]: RunNode._make((*row, found.runs[row[0]])) for row in run_rows}
     return Graph(
         subjects=found.subjects,
         artifacts={node: artifacts[node] for node in found.artifacts if node in artifacts},
@@ -269,7 +269,7 @@ def _closure_sql(dialect: Dialect, *, upstream: bool, downstream: bool, bound: i
     views = [_walk_sql(dialect, name, from_artifact, from_run, bound) for name, _, from_artifact, from_run in wanted]
     parts = []
     for name, is_up, from_artifact, from_run in wanted:
-        nodes = name if bound is None else f"(SELECT DISTINCT id, is_run FROM {name} WHERE half < {bound})"
+        nodes = name if bound is None else f"(SELECT DISTINCT id, is_run FROM {name} WHERE half < {bound})"  # noqa: S608
         columns = f"{is_up}, e.position, e.run_id, e.artifact_id, e.kind, e.role, e.at, e.actor_id"
         # CROSS JOIN keeps SQLite from scanning all edges first; PostgreSQL reads it as a plain join.
         parts += [

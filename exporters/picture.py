@@ -1,0 +1,294 @@
+"""Pictures of lineage: a graph of artifacts and runs as DOT, SVG or PNG.
+
+Boxes with round corners are artifacts, boxes with a bar at each side are runs; arrows follow the flow of data. Graphviz comes
+with the `pygraphviz` wheel, so no other program is needed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from html import escape
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from lineagelog.domain.errors import ExportError, UnknownFormatError
+from lineagelog.domain.run import ABORTED, FAILED, FINISHED, STARTED
+from lineagelog.domain.values import parse_time
+from lineagelog.projections.lineage import ArtifactNode, Graph, RunNode
+
+Format: TypeAlias = Literal["svg", "png", "dot"]
+
+FORMATS: Final = ("svg", "png", "dot")
+"""What a picture can be written as."""
+
+FOLD_ABOVE: Final = 12
+"""So many alike nodes are drawn one by one; more become one node that tells their number."""
+
+_MAX_TITLE: Final = 34
+_MAX_CHAIN: Final = 12
+_LARGE: Final = 300
+_DPI: Final = 144
+_FONT: Final = "Helvetica,Arial,sans-serif"
+_GREY: Final = "#5F6B7A"
+
+
+class _Look(NamedTuple):
+    """How a kind of node is drawn, and what the legend calls it."""
+
+    fill: str
+    line: str
+    text: str
+    legend: str
+    pen: float = 1.2
+
+
+_ARTIFACT: Final = _Look("#EAF2FC", "#3B78C3", "#16365F", "artifact")
+_RUN: Final = _Look("#E9F6EE", "#3E9B69", "#14472C", "run")
+_SUBJECT: Final = _Look("#FFF1CC", "#E09F1F", "#5C3D00", "subject", 2.6)
+_FAILED: Final = _Look("#FDEBEA", "#D64541", "#7A1613", "failed run", 1.6)
+_ABORTED: Final = _Look("#FCEFE3", "#D9822B", "#703A06", "aborted run", 1.6)
+_OPEN: Final = _Look("#F3F5F7", "#7A8794", "#2F3A45", "run not ended")
+_RUN_LOOKS: Final[Mapping[str, _Look]] = {FINISHED: _RUN, FAILED: _FAILED, ABORTED: _ABORTED, STARTED: _OPEN}
+
+
+def render(graph: Graph, format: Format = "svg") -> bytes:  # noqa: A002 - the name its users know
+    """Draw a lineage graph.
+
+    Args:
+        graph: Nodes and edges (`projections/lineage.py`).
+        format: `svg`, `png`, or `dot` for Graphviz's own language.
+
+    Raises:
+        UnknownFormatError: Another format.
+        ExportError: Graphviz could not lay the graph out.
+    """
+    if format not in FORMATS:
+        raise UnknownFormatError(format, FORMATS)
+    dot = to_dot(graph)
+    if format == "dot":
+        return dot.encode()
+    import pygraphviz
+
+    try:
+        drawn = pygraphviz.AGraph(string=dot).draw(
+            format=format, prog="dot", args=f"-Gdpi={_DPI}" if format == "png" else ""
+        )
+    except (OSError, ValueError) as exc:
+        raise ExportError(f"the picture of {len(graph.runs):,} runs could not be laid out: {exc}") from exc
+    return bytes(drawn)
+
+
+def to_dot(graph: Graph) -> str:
+    """Write a lineage graph in Graphviz's language; the same graph always gives the same text."""
+    folded = _fold(graph)
+    names = {node: f"n{number}" for number, node in enumerate((*graph.artifacts, *graph.runs))}
+    names |= {node: names[group[0]] for group in folded for node in group}
+    hidden = {node for group in folded for node in group[1:]}
+    counts = {group[0]: group for group in folded}
+    looks: dict[_Look, None] = {}
+    lines = []
+    for node in graph.artifacts.values():
+        if node.id not in hidden:
+            look = _SUBJECT if node.id in graph.subjects else _ARTIFACT
+            looks[look] = None
+            members = [graph.artifacts[other] for other in counts.get(node.id, ())]
+            lines.append(_artifact_line(names[node.id], node, members, look))
+    for run in graph.runs.values():
+        if run.id not in hidden:
+            look = _RUN_LOOKS.get(run.status, _RUN)
+            if run.id in graph.subjects and look is _RUN:
+                look = _SUBJECT
+            looks[look] = None
+            group = [graph.runs[other] for other in counts.get(run.id, ())]
+            lines.append(_run_line(names[run.id], run, group, look))
+    edges: dict[tuple[str, str, str], int] = {}
+    for edge in graph.edges:
+        artifact, activity = names[edge.artifact_id], names[edge.run_id]
+        ends = (artifact, activity) if edge.kind == "used" else (activity, artifact)
+        edges[(*ends, edge.kind)] = edges.get((*ends, edge.kind), 0) + 1
+    lines += [_edge_line(*ends, count) for ends, count in edges.items()]
+    seen_again = any(kind == "seen" for _, _, kind in edges)
+    header = _header(graph, n_drawn=len(names) - len(hidden), legend=_legend(looks, seen_again=seen_again))
+    return "\n".join((header, *lines, "}", ""))
+
+
+def shorten(text: str, length: int = _MAX_TITLE) -> str:
+    """Cut the middle out of a long text: both the folder and the file name's end tell what it is."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) * 2 // 5
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+def _header(graph: Graph, *, n_drawn: int, legend: str) -> str:
+    # Wide boxes in short chains read best from left to right; a long chain would shrink to nothing on a page.
+    deepest = max((edge.depth for edge in graph.edges), default=0)
+    direction = "TB" if 2 * deepest > _MAX_CHAIN else "LR"
+    layout = [
+        f"rankdir={direction}", 'bgcolor="white"', "pad=0.3", "nodesep=0.22", "ranksep=0.5", "splines=true",
+        f'fontname="{_FONT}"', "labelloc=b", f"label=<{legend}>", 'outputorder="edgesfirst"', 'tooltip=" "',
+    ]  # fmt: skip
+    if n_drawn > _LARGE:
+        layout += ["splines=line", "nslimit=2", "nslimit1=2", "mclimit=0.3"]
+    return "\n".join(
+        (
+            'digraph "lineage" {',
+            f"  graph [{', '.join(layout)}];",
+            f'  node [fontname="{_FONT}", fontsize=11, margin="0.14,0.08", shape=box];',
+            f'  edge [color="#8A96A3", arrowsize=0.7, penwidth=1.2, fontname="{_FONT}", fontsize=9, fontcolor="{_GREY}"];',
+        )
+    )
+
+
+def _legend(looks: Iterable[_Look], *, seen_again: bool) -> str:
+    order = (_SUBJECT, _ARTIFACT, _RUN, _OPEN, _FAILED, _ABORTED)
+    shown = set(looks)
+    cells = [
+        f'<TD BGCOLOR="{look.fill}" COLOR="{look.line}" BORDER="1" WIDTH="16" HEIGHT="12" FIXEDSIZE="TRUE"></TD>'
+        f'<TD ALIGN="LEFT"><FONT POINT-SIZE="9" COLOR="{_GREY}">{look.legend}  </FONT></TD>'
+        for look in order
+        if look in shown
+    ]
+    if seen_again:
+        cells.append(
+            f'<TD ALIGN="LEFT"><FONT POINT-SIZE="9" COLOR="{_GREY}">- - →  same content saved again</FONT></TD>'
+        )
+    cells = cells or ["<TD> </TD>"]
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1"><TR>{"".join(cells)}</TR></TABLE>'
+
+
+def _artifact_line(name: str, node: ArtifactNode, members: list[ArtifactNode], look: _Look) -> str:
+    if members:
+        suffixes = sorted({member.suffix for member in members if member.suffix})
+        facts = [", ".join(suffixes[:3]) + (" …" if len(suffixes) > 3 else ""), _size(sum(m.size for m in members))]
+        title, more = f"{len(members):,} artifacts", [_joined(facts), _who(m.user for m in members)]
+        return _node_line(name, title, more, look, "box", "rounded,filled", tip=f"{title}, from {_title(node)}")
+    version = f"version {node.version}" if node.version else ""
+    facts = [node.otype or node.kind or node.suffix.lstrip("."), _size(node.size), version]
+    more = [_joined(facts), _joined([node.user or "", _moment(node.created_at)])]
+    tip = "\n".join(text for text in (_title(node), node.description or "", f"uid {node.uid}") if text)
+    return _node_line(name, shorten(_title(node)), more, look, "box", "rounded,filled", tip=tip)
+
+
+def _run_line(name: str, run: RunNode, members: list[RunNode], look: _Look) -> str:
+    if members:
+        title = f"{len(members):,} runs"
+        keys = sorted({member.transform_key for member in members})
+        more = [shorten(", ".join(keys[:3]) + (" …" if len(keys) > 3 else "")), _who(m.user for m in members)]
+        return _node_line(name, title, more, look, "box", "filled", tip=f"{title}, from run {run.uid}", bars=True)
+    state = "" if run.status == FINISHED else "not ended" if run.status == STARTED else run.status
+    facts = [run.transform_type, run.name or "", f"version {run.transform_version}" if run.transform_version else ""]
+    more = [_joined([shorten(fact) for fact in facts])]
+    more.append(_joined([run.user or "", _moment(run.started_at), _duration(run)]))
+    tip = f"{run.transform_key}\nrun {run.uid}, {run.status}"
+    mark = {FAILED: "✗ ", ABORTED: "■ "}.get(run.status, "")
+    return _node_line(
+        name, shorten(run.transform_key), more, look, "box", "filled", tip=tip, state=f"{mark}{state}", bars=True
+    )
+
+
+def _node_line(
+    name: str,
+    title: str,
+    more: list[str],
+    look: _Look,
+    shape: str,
+    style: str,
+    *,
+    tip: str,
+    state: str = "",
+    bars: bool = False,
+) -> str:
+    rows = [f'<TR><TD ALIGN="LEFT"><B><FONT COLOR="{look.text}">{_html(title)}</FONT></B></TD></TR>']
+    rows += [
+        f'<TR><TD ALIGN="LEFT"><FONT POINT-SIZE="9" COLOR="{_GREY}">{_html(text)}</FONT></TD></TR>'
+        for text in more
+        if text
+    ]
+    if state:
+        rows.append(
+            f'<TR><TD ALIGN="LEFT"><B><FONT POINT-SIZE="9" COLOR="{look.line}">{_html(state)}</FONT></B></TD></TR>'
+        )
+    label = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>'
+    sides = ", peripheries=1" if not bars else ""
+    return (
+        f'  {name} [label=<{label}>, shape={"component" if bars else shape}, style="{style}", fillcolor="{look.fill}", '
+        f'color="{look.line}", penwidth={look.pen}, tooltip={_quoted(tip)}{sides}];'
+    )
+
+
+def _edge_line(source: str, target: str, kind: str, count: int) -> str:
+    attributes = []
+    if kind == "seen":
+        attributes.append("style=dashed")
+    if count > 1:
+        attributes += [f'label="{count:,}"', "penwidth=2"]
+    return f"  {source} -> {target} [{', '.join(attributes)}];"
+
+
+def _fold(graph: Graph) -> list[list[str]]:
+    """Group the artifacts, and the runs, that have the very same neighbours; few of them are left as they are."""
+    around: dict[str, set[tuple[str, str]]] = {}
+    for edge in graph.edges:
+        around.setdefault(edge.artifact_id, set()).add((edge.run_id, edge.kind))
+        around.setdefault(edge.run_id, set()).add((edge.artifact_id, edge.kind))
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for node in graph.artifacts:
+        if node not in graph.subjects and node in around:
+            groups.setdefault(("artifact", frozenset(around[node])), []).append(node)
+    for run in graph.runs.values():
+        if run.id not in graph.subjects and run.id in around:
+            # A failed run never hides among those that went well.
+            groups.setdefault((run.status, frozenset(around[run.id])), []).append(run.id)
+    return [group for group in groups.values() if len(group) > FOLD_ABOVE]
+
+
+def _title(node: ArtifactNode) -> str:
+    return node.key or node.description or f"{node.uid}{node.suffix}"
+
+
+def _who(users: Iterable[str | None]) -> str:
+    handles = sorted({user for user in users if user})
+    return ", ".join(handles[:3]) + (" …" if len(handles) > 3 else "")
+
+
+def _joined(facts: Iterable[str]) -> str:
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _size(size_bytes: int) -> str:
+    amount, unit = float(size_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def _moment(text: str) -> str:
+    return text[:16].replace("T", " ") if text else ""
+
+
+def _duration(run: RunNode) -> str:
+    if run.finished_at is None:
+        return ""
+    seconds = (parse_time(run.finished_at) - parse_time(run.started_at)).total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _html(text: str) -> str:
+    """Make a text part of a label that Graphviz reads as HTML."""
+    return escape(_visible(text), quote=True)
+
+
+def _quoted(text: str) -> str:
+    """Make a text a quoted string of Graphviz's language; its own escapes begin with a backslash."""
+    lines = (_visible(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
+    return '"' + "\\n".join(lines) + '"'
+
+
+def _visible(text: str) -> str:
+    return "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
