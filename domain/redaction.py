@@ -42,7 +42,7 @@ _SHAPES: Final = tuple(
         (r"\bSG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}", 0),
         (r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*", 0),
         (r"(?P<keep>\b(?:Bearer|Basic)\s+)[A-Za-z0-9+/=_\-.~]{12,}", re.IGNORECASE),
-        (r"(?P<keep>[A-Za-z][A-Za-z0-9+.\-]*://)[^\s/@:'\"]*:[^\s/@'\"]*(?P<end>@)", 0),
+        (r"(?P<keep>\b[A-Za-z][A-Za-z0-9+.\-]{0,30}://)[^\s/@:'\"]{0,256}:[^\s/@'\"]{0,1024}(?P<end>@)", 0),
         (r"(?P<keep>https?://)[A-Za-z0-9_\-]{20,}(?P<end>@)", 0),
         (
             (
@@ -53,13 +53,16 @@ _SHAPES: Final = tuple(
         ),
         (
             (
-                r"(?P<keep>\b(?:password|passwd|pwd|passphrase|secret|token|api[_\-]?key|access[_\-]?key|client[_\-]?secret)"
+                r"(?P<keep>(?:\b|_)(?:password|passwd|pwd|passphrase|secret|token|api[_\-]?key|access[_\-]?key|client[_\-]?secret)"
                 r"['\"]?\s*(?:=|:)\s*['\"])[^'\"\n]{4,}(?P<end>['\"])"
             ),
             re.IGNORECASE,
         ),
         (
-            r"(?P<keep>(?:^|\s)(?:--?|)(?:password|passwd|pwd|token|secret|api[_\-]?key|access[_\-]?key)[= ])[^\s'\"]{4,}",
+            (
+                r"(?P<keep>(?:^|\s)(?:--?(?:password|passwd|pwd|token|secret|api[_\-]?key|access[_\-]?key) |"
+                r"(?:--?)?(?:\w+[_\-])?(?:password|passwd|pwd|token|secret|api[_\-]?key|access[_\-]?key)=))[^\s'\"]{4,}"
+            ),
             re.IGNORECASE,
         ),
         (r"(?P<keep>\bmachine\s+\S+\s+login\s+\S+\s+password\s+)\S+", re.IGNORECASE),
