@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -119,7 +118,7 @@ def _read_one(path: Path) -> list[tuple[str, str]]:
                 text = (path / name).read_text(errors="replace")
     except OSError:
         return []
-    fields = {}
+    fields: dict[str, str] = {}
     for line in (text or "").splitlines():
         if not line:
             # The headers end at the first empty line; what follows is the description.
@@ -133,6 +132,9 @@ def _read_one(path: Path) -> list[tuple[str, str]]:
 
 
 def _read_by_metadata(entry: str) -> list[tuple[str, str]]:
+    # It brings the email package along, which costs more than all the rest here.
+    from importlib import metadata
+
     found = []
     for distribution in metadata.distributions(path=[entry]):
         name: str | None = distribution.metadata["Name"]

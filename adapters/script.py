@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal["script", "notebook", "interactive"]
 
 INTERACTIVE_KEY: Final = "interactive"
 """Key of code that has no file."""
+
+NOTEBOOK_KEY: Final = "notebook"
+"""Key of a notebook whose front end does not say which file it is."""
+
+_ENTRY_POINT: Final = re.compile(r"^from ([\w.]+) import \w+", re.MULTILINE)
+_ENTRY_POINT_BYTES: Final = 4096
 
 
 class RunningCode(NamedTuple):
@@ -21,10 +30,11 @@ class RunningCode(NamedTuple):
     Attributes:
         kind: `script`, `notebook` or `interactive`.
         path: Its file, if it has one that can be read.
-        key: Name to register it under: its file name, or `interactive`.
+        key: Name to register it under: the file name, `package/__main__.py`, `notebook` or `interactive`.
         title: First heading of a notebook, or first line of a script's docstring.
-        source: Its text, with the outputs of a notebook still in it.
+        source: Its text; of a notebook the whole file.
         source_bytes: Its exact bytes, as they were when this was asked.
+        edited: The file was changed after the process had read it, so `source` is not what runs.
     """
 
     kind: Kind
@@ -33,6 +43,7 @@ class RunningCode(NamedTuple):
     title: str | None = None
     source: str | None = None
     source_bytes: bytes | None = None
+    edited: bool = False
 
     @property
     def hash(self) -> str | None:
@@ -43,85 +54,183 @@ class RunningCode(NamedTuple):
 def running_code(namespace: Mapping[str, Any] | None = None) -> RunningCode:
     """Find the code that this process runs.
 
-    A file is read now: ask early, before somebody edits it.
+    The main module is the code, unless it is a tool that runs other people's code (pytest, an installed command,
+    `python -m cProfile`): then it is the module that asks.
 
     Args:
-        namespace: Global names of the caller. A test that pytest runs, or a file run by `runpy`, is found by them; the main
-            module of such a process is the tool, not the code.
+        namespace: Global names of the module that asks (`caller_namespace`).
 
     Returns:
-        What is running. Under IPython the notebook, if the front end says which; for `python -c`, standard input and prompts,
-        and for a notebook without a name, code without a file.
+        What is running. For `python -c`, standard input and prompts, and for notebooks that do not tell their name, code
+        without a file.
     """
+    caller = _file_of(namespace)
+    asked_by_main = namespace is not None and namespace.get("__name__") == "__main__"
+    if caller is not None and (asked_by_main or _under_pytest()):
+        return _read("script", caller)
     shell = _ipython_shell()
     if shell is not None:
         return _from_ipython(shell)
-    path = _caller_file(namespace) or _main_file()
-    if path is None:
+    main = _main_file()
+    if main is None:
         return RunningCode("interactive", None, INTERACTIVE_KEY)
-    return _from_file("script", path)
+    if _is_installed(main):
+        path = caller or _behind_entry_point(main) or main
+        return _read("script", path)
+    return _read("script", main)
 
 
 def caller_namespace(depth: int = 1) -> dict[str, Any]:
     """Return the global names of a calling function.
 
     Args:
-        depth: 1 for the caller of the function that asks, 2 for the caller of that one.
+        depth: 1 for the caller of the function that asks, 2 for the caller of that one, and so on.
     """
-    frame = sys._getframe(depth + 1)  # noqa: SLF001 - inspect.currentframe() is the same call with a slow import
-    return frame.f_globals
+    return sys._getframe(depth + 1).f_globals  # noqa: SLF001 - `inspect` reaches it the same way, after a slow import
+
+
+def _file_of(namespace: Mapping[str, Any] | None) -> Path | None:
+    return None if namespace is None else _readable(namespace.get("__file__"))
 
 
 def _main_file() -> Path | None:
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
-    # `python -m package.module` runs the module's file; its `__file__` may be that of a compiled copy.
-    origin = getattr(spec, "origin", None)
-    for candidate in (origin if getattr(spec, "has_location", False) else None, getattr(main, "__file__", None)):
-        path = _readable(candidate)
-        if path is not None:
-            return _behind_entry_point(path)
-    return None
+    # `python -m package.module` keeps the module's own name and file here only.
+    if spec is not None and spec.has_location:
+        return _readable(spec.origin)
+    return _readable(getattr(main, "__file__", None))
 
 
-def _caller_file(namespace: Mapping[str, Any] | None) -> Path | None:
-    """Return the file of the caller where the main module is a tool that runs other people's code."""
-    if namespace is None or namespace.get("__name__") == "__main__" and "__file__" not in namespace:
+def _under_pytest() -> bool:
+    # Programs that a test starts inherit the variable, though they are not run by pytest.
+    return "pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ
+
+
+def _is_installed(path: Path) -> bool:
+    """Tell whether a file was put where it is by an installer or came with Python."""
+    import sysconfig
+
+    folders = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib", "scripts")]
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _behind_entry_point(path: Path) -> Path | None:
+    """Return the module that the small file an installer writes for a console command imports."""
+    if path.stat().st_size > _ENTRY_POINT_BYTES:
         return None
-    if namespace.get("__name__") == "__main__" or "pytest" in sys.modules and _is_pytest():
-        return _readable(namespace.get("__file__"))
-    return None
-
-
-def _is_pytest() -> bool:
-    return bool(os.environ.get("PYTEST_CURRENT_TEST"))
-
-
-def _behind_entry_point(path: Path) -> Path:
-    """Return the module behind the small file an installer writes for a console command, else the file itself."""
-    return path
+    match = _ENTRY_POINT.search(path.read_text(errors="replace"))
+    return None if match is None else _readable(getattr(sys.modules.get(match[1]), "__file__", None))
 
 
 def _ipython_shell() -> Any:
-    ipython = sys.modules.get("IPython")
-    return None if ipython is None else ipython.get_ipython()
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if get_ipython is None else get_ipython()
 
 
 def _from_ipython(shell: Any) -> RunningCode:
-    names = getattr(shell, "user_ns", {})
-    path = _readable(names.get("__vsc_ipynb_file__")) or _readable(os.environ.get("JPY_SESSION_NAME"))
-    if path is None:
-        return RunningCode("interactive", None, INTERACTIVE_KEY)
-    return _from_file("notebook" if path.suffix == ".ipynb" else "script", path)
+    session = os.environ.get("JPY_SESSION_NAME")
+    candidates = [getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__"), session]
+    if session is not None:
+        # Some servers give the path relative to their own root; the kernel runs in the folder of the notebook.
+        candidates.append(Path(session).name)
+    for candidate in candidates:
+        path = _readable(candidate)
+        if path is not None and path.suffix == ".ipynb":
+            return _read("notebook", path)
+    if hasattr(shell, "kernel"):
+        return RunningCode("notebook", None, NOTEBOOK_KEY)
+    return RunningCode("interactive", None, INTERACTIVE_KEY)
 
 
 def _readable(candidate: object) -> Path | None:
     if not isinstance(candidate, str | os.PathLike):
         return None
     path = Path(candidate)
-    return path.resolve() if path.is_file() else None
+    return path.resolve() if path.is_file() and os.access(path, os.R_OK) else None
 
 
-def _from_file(kind: Kind, path: Path) -> RunningCode:
+def _read(kind: Kind, path: Path) -> RunningCode:
     content = path.read_bytes()
-    return RunningCode(kind, path, path.name, None, content.decode("utf-8", errors="replace"), content)
+    key = path.name if path.name not in ("__main__.py", "__init__.py") else f"{path.parent.name}/{path.name}"
+    if kind == "notebook":
+        text = content.decode(errors="replace")
+        return RunningCode(kind, path, key, _heading(text), text, content)
+    text = _decode(content)
+    return RunningCode(kind, path, key, _first_line(text), text, content, _was_edited(path, content))
+
+
+def _decode(content: bytes) -> str:
+    """Decode source code as Python does: UTF-8, or what a comment in the first two lines declares (PEP 263)."""
+    import io
+    import tokenize
+
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    except SyntaxError:
+        encoding = "utf-8"
+    return content.decode(encoding, errors="replace")
+
+
+def _first_line(text: str) -> str | None:
+    import ast
+
+    try:
+        lines = (ast.get_docstring(ast.parse(text)) or "").splitlines()
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    return lines[0].strip() or None if lines else None
+
+
+def _heading(text: str) -> str | None:
+    """Return the first heading of the highest level in the text cells of a notebook."""
+    import json
+
+    try:
+        cells = json.loads(text)["cells"]
+        for cell in cells:
+            if cell["cell_type"] == "markdown":
+                for line in "".join(cell["source"]).splitlines():
+                    if line.startswith("# "):
+                        return line[2:].strip() or None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return None
+
+
+def _was_edited(path: Path, content: bytes) -> bool:
+    """Tell whether a script is no longer what the interpreter compiled.
+
+    A file that is older than the process cannot have been edited since. For a newer one, the code that stands on the stack is
+    compared with the code that the file would give now.
+    """
+    started = _process_start()
+    if started is not None and path.stat().st_mtime < started:
+        return False
+    running = _module_code(path)
+    if running is None:
+        return False
+    try:
+        return compile(content, running.co_filename, "exec", dont_inherit=True) != running
+    except (SyntaxError, ValueError):
+        return True
+
+
+def _module_code(path: Path) -> CodeType | None:
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as in `caller_namespace`
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and _readable(frame.f_code.co_filename) == path:
+            return frame.f_code
+        frame = frame.f_back
+    return None
+
+
+def _process_start() -> float | None:
+    """Return when this process began, Unix seconds, a second early to be safe; `None` where the kernel does not tell."""
+    try:
+        # proc(5): field 22, counted from after the command, which may itself hold spaces and parentheses.
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, IndexError, ValueError):
+        return None
+    return time.time() - age - 1.0

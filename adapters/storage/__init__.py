@@ -56,6 +56,8 @@ def normalise_root(text: str | Path) -> tuple[str, str]:
     if not value.strip() or any(ord(sign) < 32 for sign in value):
         raise InvalidValueError("the storage root", f"{value!r} must be a path or a URL such as s3://bucket/prefix")
     match = _URL.fullmatch(value)
+    if "::" in value and "://" in value:
+        raise InvalidValueError("the storage root", "is a chain of addresses ('::'); give the address of one location")
     if match is None:
         return str(Path(value).expanduser().resolve()), "local"
     scheme = match["scheme"].lower()
@@ -66,8 +68,8 @@ def normalise_root(text: str | Path) -> tuple[str, str]:
     host, slash, path = match["rest"].partition("?")[0].partition("/")
     host = host.rpartition("@")[2]
     parts = [part for part in path.split("/") if part]
-    if "::" in value or ".." in parts or (not host and kind != "memory"):
+    if ".." in parts or (not host and kind != "memory"):
         raise InvalidValueError(
-            "the storage root", f"{kind}://{host}{slash}{path} must name one location, without '..' or '::'"
+            "the storage root", f"{kind}://{host}{slash}{path} must name one location, without '..'"
         )
     return "/".join([f"{kind}://{host}", *parts]), kind

@@ -99,6 +99,9 @@ def hash_file(
         while block := _read(descriptor, path):
             digest.update(block)
             size += len(block)
+            if size > before.size_bytes:
+                # A file that grows as fast as it is read would never end.
+                raise changed(path)
             if sink is not None:
                 sink(block)
             if progress is not None:

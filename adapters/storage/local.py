@@ -28,7 +28,6 @@ from lineagelog.adapters.storage.hashing import (
     hash_folder,
     hash_local,
     missing,
-    not_regular,
     wait_for_next_tick,
 )
 from lineagelog.domain.errors import (

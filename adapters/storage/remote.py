@@ -1,8 +1,8 @@
 """Storage behind a URL, through fsspec: hash the local source, upload under the final name, read it back before it counts.
 
 An upload is not trusted: servers accept wrong checksums, and the source may change after it was hashed. Each object is read back
-in full and its SHA-256 compared; what differs is removed again. Objects appear under their name only when the upload is complete, and
-a name that is taken is refused (on S3 by `If-None-Match: *`).
+in full and its SHA-256 compared; what differs is removed again. Objects appear under their name only when the upload is
+complete, and a name that is taken is refused (on S3 by `If-None-Match: *`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, 
 from lineagelog.adapters.storage.hashing import (
     BLOCK_BYTES,
     Fingerprint,
+    Member,
     Sink,
     changed,
     fingerprint_of,
@@ -37,9 +38,10 @@ from lineagelog.domain.errors import (
 )
 
 _EXTRAS: Final = {"s3": "lineagelog[s3]", "gs": "lineagelog[gcs]"}
+_WITH_FOLDERS: Final = frozenset({"sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs"})
 
 
-class _Member(NamedTuple):
+class _Source(NamedTuple):
     """A local file on its way to the location.
 
     Attributes:
@@ -89,7 +91,7 @@ class RemoteStorage(Storage):
     def stage_file(self, source: Path, progress: Progress | None = None) -> Staged:
         """Hash a local file; the upload is `commit`."""
         hashed, fingerprint = hash_file(source, progress=progress)
-        return _StagedForUpload(self, hashed, [_Member(source, "", hashed, fingerprint)], None)
+        return _StagedForUpload(self, hashed, [_Source(source, "", hashed, fingerprint)], None)
 
     def stage_folder(self, source: Path, progress: Progress | None = None) -> Staged:
         """Hash a local folder; the upload is `commit`."""
@@ -101,7 +103,7 @@ class RemoteStorage(Storage):
             hashed, seen = hash_file(source / path, progress=progress, follow=False)
             if seen != fingerprint:
                 raise changed(source)
-            members.append(_Member(source / path, path, hashed, fingerprint))
+            members.append(_Source(source / path, path, hashed, fingerprint))
         if list_folder(source) != listed:
             raise changed(source)
         listing = hashed_listing([(member.path, member.hashed.size_bytes, member.hashed.hash) for member in members])
@@ -120,7 +122,7 @@ class RemoteStorage(Storage):
         if self.is_folder(path):
             raise not_a_file(self.url(path))
         with self._translated(path):
-            return cast(BinaryIO, self._fs.open(self._key(path), "rb"))
+            return cast("BinaryIO", self._fs.open(self._key(path), "rb"))
 
     def fetch(
         self, path: str, destination: Path, *, expected: str | None = None, progress: Progress | None = None
@@ -191,7 +193,7 @@ class RemoteStorage(Storage):
         """Do nothing: uploads have no temporary names."""
         return 0
 
-    def upload(self, member: _Member, path: str) -> None:
+    def upload(self, member: _Source, path: str) -> None:
         """Upload one file, and read it back.
 
         Raises:
@@ -205,7 +207,9 @@ class RemoteStorage(Storage):
             # Not every kind of server knows exclusive writes, so the name is looked up as well.
             if self._fs.exists(self._key(path)):
                 raise taken(self.url(path))
-            self._fs.makedirs(self._key(path).rpartition("/")[0], exist_ok=True)
+            if self.type in _WITH_FOLDERS:
+                # Only there: on an object store this would make a missing bucket.
+                self._fs.makedirs(self._key(path).rpartition("/")[0], exist_ok=True)
             self._fs.put_file(str(member.source), self._key(path), mode="create")
             self._fs.invalidate_cache()
         try:
@@ -217,6 +221,14 @@ class RemoteStorage(Storage):
         except BaseException:
             self.delete(path)
             raise
+
+    def take_back(self, path: str, places: list[str]) -> None:
+        """Remove what a failed upload of a folder has put there; what others put there stays."""
+        for place in places:
+            self.delete(place)
+        if not self._names(path):
+            # Some file systems keep an empty folder, which would take the name.
+            self.delete(path)
 
     def _key(self, path: str) -> str:
         return f"{self._base}/{check_path(path)}"
@@ -271,10 +283,10 @@ class RemoteStorage(Storage):
 
 
 class _StagedForUpload(Staged):
-    def __init__(self, storage: RemoteStorage, hashed: Hashed, members: list[_Member], folder: Path | None) -> None:
+    def __init__(self, storage: RemoteStorage, hashed: Hashed, members: list[_Source], folder: Path | None) -> None:
         super().__init__(hashed)
         self._storage = storage
-        self._members: list[_Member] | None = members
+        self._members: list[_Source] | None = members
         self._folder = folder
 
     def commit(self, path: str) -> None:
@@ -289,12 +301,11 @@ class _StagedForUpload(Staged):
                 self._storage.upload(member, place)
                 done.append(place)
             if self._folder is not None:
-                found = [(name, fingerprint) for name, fingerprint in list_folder(self._folder)]
-                if found != [(member.path, member.fingerprint) for member in self._members]:
+                found = list_folder(self._folder)
+                if found != [Member(member.path, member.fingerprint) for member in self._members]:
                     raise changed(self._folder)
         except BaseException:
-            for place in done:
-                self._storage.delete(place)
+            self._storage.take_back(path, done)
             raise
         self._members = None
 
