@@ -476,6 +476,19 @@ class Store:
 
         return seal(self, Path(path) if path is not None else None)
 
+    def record_log(self, path: str | os.PathLike[str]) -> Path:
+        """Write the whole log to a file of JSON lines, which `open_recorded` reads; see `lineagelog/recording.py`."""
+        from lineagelog.recording import record_log
+
+        return record_log(self, path)
+
+    @classmethod
+    def open_recorded(cls, path: str | os.PathLike[str], *, db: str | Path | None = None) -> Store:
+        """Make a store from a recorded log, in memory by default; see `lineagelog/recording.py`."""
+        from lineagelog.recording import open_recorded
+
+        return open_recorded(path, db=db)
+
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Make the registries and the lineage graph anew from the log, and return the number of events replayed."""
         return self.log.rebuild(progress)
