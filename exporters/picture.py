@@ -25,7 +25,7 @@ FORMATS: Final = ("svg", "png", "dot")
 FOLD_ABOVE: Final = 12
 """So many alike nodes are drawn one by one; more become one node that tells their number."""
 
-_MAX_TITLE: Final = 34
+_MAX_TITLE: Final = 40
 _MAX_CHAIN: Final = 12
 _LARGE: Final = 300
 _DPI: Final = 144
@@ -233,15 +233,23 @@ def _fold(graph: Graph) -> list[list[str]]:
     for edge in graph.edges:
         around.setdefault(edge.artifact_id, set()).add((edge.run_id, edge.kind))
         around.setdefault(edge.run_id, set()).add((edge.artifact_id, edge.kind))
-    groups: dict[tuple[object, ...], list[str]] = {}
-    for node in graph.artifacts:
-        if node not in graph.subjects and node in around:
-            groups.setdefault(("artifact", frozenset(around[node])), []).append(node)
+    alike: dict[tuple[object, ...], dict[str, list[str]]] = {}
+    for node in graph.artifacts.values():
+        if node.id not in graph.subjects and node.id in around:
+            places = alike.setdefault(("artifact", frozenset(around[node.id])), {})
+            places.setdefault(node.suffix, []).append(node.id)
     for run in graph.runs.values():
         if run.id not in graph.subjects and run.id in around:
             # A failed run never hides among those that went well.
-            groups.setdefault((run.status, frozenset(around[run.id])), []).append(run.id)
-    return [group for group in groups.values() if len(group) > FOLD_ABOVE]
+            alike.setdefault((run.status, frozenset(around[run.id])), {}).setdefault("", []).append(run.id)
+    groups = []
+    for places in alike.values():
+        # One model among a hundred plots stays in sight, since only files of a type are folded; but not one of each of
+        # a hundred types.
+        groups += [group for group in places.values() if len(group) > FOLD_ABOVE]
+        rest = [node for group in places.values() if len(group) <= FOLD_ABOVE for node in group]
+        groups += [rest] if len(rest) > 2 * FOLD_ABOVE else []
+    return groups
 
 
 def _title(node: ArtifactNode) -> str:
