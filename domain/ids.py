@@ -29,6 +29,7 @@ SHORT_UID_LENGTH: Final = 8
 STORAGE_UID_LENGTH: Final = 12
 ANONYMOUS_UID: Final = Uid("00000000")
 
+_PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
 _MAX_VERSION: Final = 62**VERSION_LENGTH - 1
 _lock = threading.Lock()
 _last_stamp = 0
@@ -66,11 +67,11 @@ def new_uid(length: int) -> Uid:
     # 17 random bytes are 136 bits; 22 characters use 131 of them, so the bias of the modulus is below 2**-5 of
     # one character in the longest name and far below that in those used here.
     value = int.from_bytes(os.urandom(17), "big")
-    characters = []
-    for _ in range(length):
-        value, digit = divmod(value, 62)
-        characters.append(ALPHABET[digit])
-    return Uid("".join(characters))
+    pairs = []
+    for _ in range((length + 1) // 2):
+        value, digits = divmod(value, 62 * 62)
+        pairs.append(_PAIRS[digits])
+    return Uid("".join(pairs)[:length])
 
 
 def versioned_uid(stem: str, version_number: int) -> Uid:

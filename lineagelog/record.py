@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -15,7 +16,7 @@ from lineagelog.domain.ids import Id
 from lineagelog.domain.values import check_name, check_text, parse_time
 from lineagelog.projections.registry import Registry
 from lineagelog.projections.rows import RowDict, find_one
-from lineagelog.projections.table import Kind
+from lineagelog.projections.table import Kind, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,16 +143,13 @@ class Record(metaclass=_RegistryType):
 
     def _load(self, store: Store, row: RowDict) -> None:
         """Take over a row of the registry."""
-        table = self.registry.table
-        values: dict[str, Any] = {
-            column.name: to_python(column.kind, row[column.name])
-            for column in table.columns
-            if column.name != "revision"
-        }
-        self.__dict__.update(values)
-        self.__dict__["store"] = store
-        self.__dict__["_saved"] = True
-        self.__dict__["_row"] = dict(row)
+        values = self.__dict__
+        values.update(row)
+        for name, kind in _converted(self.registry.table):
+            values[name] = to_python(kind, values[name])
+        values["store"] = store
+        values["_saved"] = True
+        values["_row"] = row
 
     def _begin(self) -> None:
         """Set up a record that is not saved yet."""
@@ -263,6 +261,12 @@ class Record(metaclass=_RegistryType):
         """Read the events about this record, oldest first."""
         self._need_saved("history")
         return self.store.events(stream=self.id)
+
+
+@lru_cache
+def _converted(table: Table) -> tuple[tuple[str, Kind], ...]:
+    """List the columns whose stored form is not the one users see."""
+    return tuple((column.name, column.kind) for column in table.columns if column.kind in ("time", "bool", "json"))
 
 
 def to_python(kind: Kind, value: Any) -> Any:

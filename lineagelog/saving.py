@@ -101,7 +101,7 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
         backend = store.storage_backend(storage_id)
         with byte_progress(label, artifact.size or 0) as progress:
             hashed = backend.hash_in_place(path, progress)
-        local = backend.local_path(path)
+        local = backend.local_path(path) if formats.counts_rows(artifact.suffix) else None
         if local is not None and local.is_file():
             artifact.n_observations = formats.n_observations(local, artifact.suffix)
         return _Draft(artifact, record_id, hashed, storage_id, path, None, run)

@@ -50,9 +50,9 @@ class Column:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One projection table.
+    """One projection table. There is one object for each, compared by identity.
 
     Attributes:
         name: Name in the database.

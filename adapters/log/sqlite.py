@@ -198,6 +198,8 @@ class _Connection:
 
     def _configure(self) -> None:
         settings = ["synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF", "mmap_size=0"]
+        # A bulk append touches pages all over the indexes; 64 MB hold those of some hundred thousand rows.
+        settings.append("cache_size=-65536")
         if sys.platform == "darwin":
             # On macOS only F_FULLFSYNC reaches the medium.
             settings += ["fullfsync=ON", "checkpoint_fullfsync=ON"]

@@ -1,0 +1,36 @@
+"""Run the benchmarks and print a table: `python -m benchmarks [NAME …]`."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sqlite3
+import sys
+
+from benchmarks.foundation import BENCHMARKS
+from benchmarks.measure import Figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(BENCHMARKS)}; all by default")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.machine()}\n")
+    print("| what | measured | aim | beside it, in the same run | holds |")
+    print("| --- | --- | --- | --- | --- |")
+    for name in arguments.names or BENCHMARKS:
+        for figure in BENCHMARKS[name]():
+            _print(figure)
+
+
+def _print(figure: Figure) -> None:
+    holds = "yes" if figure.holds else "NO"
+    print(f"| {figure.what} | {figure.measured} | {figure.aim} | {figure.beside} | {holds} |")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

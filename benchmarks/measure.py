@@ -1,0 +1,64 @@
+"""How the benchmarks time things: whole processes by the operating system's accounts, calls by a monotonic clock."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Figure(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        what: What was done.
+        measured: What it took.
+        aim: What it should take.
+        beside: The limit or peer it was measured against in the same run.
+        holds: The aim is met.
+    """
+
+    what: str
+    measured: str
+    aim: str
+    beside: str
+    holds: bool
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Time one call, seconds."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def median_seconds(function: Callable[[], object], runs: int) -> float:
+    """Time several calls and return the median, seconds."""
+    return statistics.median(seconds(function) for _ in range(runs))
+
+
+def process_cpu_s(arguments: list[str], runs: int = 7, **environment: str) -> float:
+    """Return the median processor time of a Python process, seconds, user and system together."""
+    samples = []
+    for number in range(runs + 1):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], check=True, env=os.environ | environment, stderr=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # The first run warms the caches and does not count.
+        if number:
+            samples.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(samples)
+
+
+def process_peak_mb(code: str) -> float:
+    """Return the largest memory of a Python process that runs some code, MiB."""
+    script = f"{code}\nimport resource, sys\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    # Kibibytes on Linux, bytes on macOS.
+    unit = 1024 if sys.platform != "darwin" else 1024 * 1024
+    return int(done.stdout.split()[-1]) / unit
