@@ -313,9 +313,10 @@ def _load_pickle(path: Path) -> Any:
 
 
 def _load_joblib(path: Path) -> Any:
-    import joblib  # type: ignore[import-untyped]
+    import importlib
 
-    return joblib.load(path)
+    # It has no type stubs, and need not be installed.
+    return importlib.import_module("joblib").load(path)
 
 
 def _unwritable_column(df: pd.DataFrame) -> object:

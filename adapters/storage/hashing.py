@@ -201,14 +201,18 @@ def fingerprint_of(path: Path, *, follow: bool = True) -> Fingerprint | None:
 
 
 def wait_for_next_tick(path: Path) -> None:
-    """Wait until a later write to a file must show in its time stamp.
+    """Wait until a later write to a file, or to one in a folder, must show in its time stamp.
 
     A file written in the present tick of the kernel's clock could be written again in the same tick, and would look
     untouched. The wait is at most 12 ms, and none for a file that is older.
     """
-    stamp = fingerprint_of(path)
-    if stamp is not None:
-        age = time.time_ns() - stamp.changed_ns
+    if path.is_dir():
+        stamps = [member.fingerprint.changed_ns for member in list_folder(path)]
+    else:
+        stamp = fingerprint_of(path)
+        stamps = [] if stamp is None else [stamp.changed_ns]
+    if stamps:
+        age = time.time_ns() - max(stamps)
         if 0 <= age < _TICK_NS:
             time.sleep((_TICK_NS - age) / 1e9)
 

@@ -85,8 +85,7 @@ class LocalStorage(Storage):
     def hash_in_place(self, path: str, progress: Progress | None = None) -> Hashed:
         """Hash a file or folder under the root."""
         place = self._place(path)
-        if not place.is_dir():
-            wait_for_next_tick(place)
+        wait_for_next_tick(place)
         return hash_local(place, progress)
 
     def open_binary(self, path: str) -> BinaryIO:
@@ -247,7 +246,12 @@ def replacing(destination: Path) -> Iterator[Path]:
         if destination.is_dir():
             # No rename replaces a folder that holds something, so it steps aside first.
             destination.rename(aside)
-        temporary.rename(destination)
+        try:
+            temporary.rename(destination)
+        except OSError:
+            if aside.exists():
+                aside.rename(destination)
+            raise
         sync_folder(destination.parent)
     except LineageLogError:
         raise

@@ -114,12 +114,13 @@ def test_a_name_taken_between_look_and_upload_is_refused_by_the_server(
 def test_a_source_that_changes_after_it_was_hashed_is_not_uploaded(
     storage: Storage, source: Path, folder: Path
 ) -> None:
-    with storage.stage_file(source) as staged, pytest.raises(ContentChangedError):
-        source.write_bytes(b"a,b\n1,3\n")
-        staged.commit("x")
-    with storage.stage_folder(folder) as staged, pytest.raises(ContentChangedError):
-        (folder / "late").write_bytes(b"late")
-        staged.commit("f")
+    file, listing = storage.stage_file(source), storage.stage_folder(folder)
+    source.write_bytes(b"a,b\n1,3\n")
+    (folder / "late").write_bytes(b"late")
+    with pytest.raises(ContentChangedError):
+        file.commit("x")
+    with pytest.raises(ContentChangedError):
+        listing.commit("f")
     assert not storage.exists("x")
     assert not storage.exists("f")
     assert not storage.exists("f/b.csv")
