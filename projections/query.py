@@ -246,7 +246,7 @@ class Query:
         """
         phrase = " ".join(_text(text, "the searched text").split())
         words = phrase.split(" ")[:_MAX_SEARCH_WORDS]
-        found = [_any([_Test(name, "icontains", (word,)) for name in self.registry.search]) for word in words]
+        found = [_any([_search_test(name, word) for name in self.registry.search]) for word in words]
         matching = self._with(_Join("and", tuple(found)))
         return replace(matching, order=(_Order((), "", text=phrase),)) if phrase else matching
 
@@ -521,6 +521,11 @@ def _text_test(column: str, lookup: str, value: Scalar, what: str, path: tuple[s
     if lookup in ("istartswith", "endswith", "iendswith"):
         return _Test(column, lookup, (text, len(text)), path) if text else _Test(column, "gte", ("",), path)
     return _Test(column, lookup, (text,), path)
+
+
+def _search_test(column: str, word: str) -> _Test:
+    # Any short word occurs somewhere in some random uid; people type the beginning of one.
+    return _text_test(column, "istartswith" if column == "uid" else "icontains", word, column)
 
 
 def _successor(prefix: str) -> str | None:

@@ -506,6 +506,9 @@ def test_search_ranks_the_whole_text_before_a_beginning_a_word_and_a_part(log: E
     assert search("clean iris") == ["data/clean_iris", "iris/then clean"]
     assert search("%") == search("_x") == []
     assert search(" ") == keys
+    (uid,) = [row["uid"] for row in store.run(Query(TRANSFORM).filter(key="other"))]
+    assert search(uid[:8].lower()) == ["other"]
+    assert search(uid[2:]) == []
     assert store.count(Query(TRANSFORM).search("clean").filter(key__startswith="x")) == 1
     assert [r["key"] for r in store.run(Query(TRANSFORM).search("clean").slice(0, 2))] == ["CLEAN", "cleaning.py"]
 

@@ -1,0 +1,156 @@
+"""Lineage pictures: what is shown, what is folded, and that no name can break out of its label."""
+
+from __future__ import annotations
+
+import re
+import struct
+from xml.etree import ElementTree as ET
+
+import pygraphviz
+import pytest
+
+from lineagelog.domain.errors import UnknownFormatError
+from lineagelog.exporters.picture import FOLD_ABOVE, render, shorten, to_dot
+from lineagelog.projections.lineage import ArtifactNode, Edge, Graph, RunNode
+
+AT = "2026-11-21T03:22:44.540332Z"
+LATER = "2026-11-21T03:22:56.140332Z"
+HOSTILE = [
+    'a"b', "<b>&amp;</b>", "back\\slash", "\\n\\l", "x]; evil [label=1", "日本語 🧬", "line\nbreak", "\x1b[31m", "--> }", "%s ? {",
+    "</TABLE>",
+]  # fmt: skip
+
+
+def artifact(name: str, key: str | None = None, *, suffix: str = ".csv") -> ArtifactNode:
+    return ArtifactNode(name, f"uid{name}", key or f"{name}.csv", None, suffix, None, None, 48_213, None, AT, "ada", 1)
+
+
+def run(name: str, key: str = "clean.py", status: str = "finished") -> RunNode:
+    end = None if status == "started" else LATER
+    return RunNode(name, f"uid{name}", None, status, AT, end, "t", "ut", key, "script", None, "bob", 1)
+
+
+def graph(artifacts: list[ArtifactNode], runs: list[RunNode], edges: list[tuple[str, str, str]], subject: str) -> Graph:
+    built = tuple(Edge(r, a, kind, "input", AT, None, 1, n) for n, (r, a, kind) in enumerate(edges))
+    return Graph((subject,), {node.id: node for node in artifacts}, {node.id: node for node in runs}, built)
+
+
+def texts(drawn: bytes) -> str:
+    return "\n".join(
+        "".join(element.itertext()) for element in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")
+    )
+
+
+@pytest.fixture
+def small() -> Graph:
+    return graph(
+        [artifact("a1", "raw.csv"), artifact("a2", "clean.csv")],
+        [
+            run("r1"),
+            run("r2", "broken.py", "failed"),
+            run("r3", "halted.py", "aborted"),
+            run("r4", "going.py", "started"),
+        ],
+        [
+            ("r1", "a1", "used"),
+            ("r1", "a2", "generated"),
+            ("r2", "a1", "used"),
+            ("r3", "a1", "used"),
+            ("r4", "a2", "seen"),
+        ],
+        "a2",
+    )
+
+
+def test_a_picture_shows_keys_types_users_times_and_states(small: Graph) -> None:
+    shown = texts(render(small, "svg"))
+    for text in (
+        "raw.csv",
+        "clean.py",
+        "script",
+        "48.2 kB",
+        "ada · 2026-11-21 03:22",
+        "11.6 s",
+        "failed",
+        "aborted",
+        "not ended",
+    ):
+        assert text in shown
+    assert shown.count("subject") == 1
+    assert "not ended" not in texts(render(graph([artifact("a1")], [run("r1")], [("r1", "a1", "used")], "a1")))
+
+
+def test_arrows_follow_the_data_and_seen_again_is_dashed(small: Graph) -> None:
+    drawn = pygraphviz.AGraph(string=to_dot(small))
+    labels = {node: re.sub(r"<[^>]*>", " ", node.attr["label"]).split()[0] for node in drawn.nodes()}
+    arrows = {(labels[a], labels[b]): drawn.get_edge(a, b).attr["style"] for a, b in drawn.edges()}
+    assert set(arrows) == {
+        ("raw.csv", "clean.py"), ("clean.py", "clean.csv"), ("raw.csv", "broken.py"), ("raw.csv", "halted.py"),
+        ("going.py", "clean.csv"),
+    }  # fmt: skip
+    assert [ends for ends, style in arrows.items() if style == "dashed"] == [("going.py", "clean.csv")]
+    shapes = {labels[node]: (node.attr["shape"], node.attr["fillcolor"]) for node in drawn.nodes()}
+    assert (
+        len({shapes[name] for name in ("raw.csv", "clean.csv", "clean.py", "broken.py", "halted.py", "going.py")}) == 6
+    )
+    assert shapes["raw.csv"][0] == shapes["clean.csv"][0] != shapes["clean.py"][0]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_breaks_out_of_its_label(name: str) -> None:
+    drawn = render(graph([artifact("a1", name)], [run("r1", name)], [("r1", "a1", "used")], "a1"), "svg")
+    shown = texts(drawn).replace("\xa0", " ")
+    visible = re.sub(r"[\x00-\x1f]", " ", name)
+    assert shown.count(visible.strip()) >= 2
+    assert len(pygraphviz.AGraph(string=to_dot(graph([artifact("a1", name)], [], [], "a1"))).nodes()) == 1
+    assert b"\x1b" not in drawn
+
+
+def test_many_alike_artifacts_become_one_counted_node() -> None:
+    few, many = FOLD_ABOVE, 1000
+    artifacts = [artifact(f"a{n}") for n in range(many)] + [
+        artifact("model", "model.pkl", suffix=".pkl"),
+        artifact("figure"),
+    ]
+    edges = [("r1", node.id, "generated") for node in artifacts] + [("r2", f"a{n}", "used") for n in range(many)]
+    dot = to_dot(graph(artifacts, [run("r1"), run("r2")], edges, "a7"))
+    assert "999 artifacts" in dot
+    assert len(pygraphviz.AGraph(string=dot).nodes()) == 6  # the fold, subject, model, figure, both runs
+    dot = to_dot(graph(artifacts[:few], [run("r1")], edges[:few], "r1"))
+    assert "artifacts" not in dot.replace("artifact  ", "")
+    assert len(pygraphviz.AGraph(string=dot).nodes()) == few + 1
+
+
+def test_a_failed_run_is_not_folded_among_finished_ones() -> None:
+    runs = [run(f"r{n}") for n in range(40)] + [run("bad", "broken.py", "failed")]
+    dot = to_dot(graph([artifact("a1")], runs, [(node.id, "a1", "used") for node in runs], "a1"))
+    assert "40 runs" in dot
+    assert "broken.py" in dot
+
+
+def test_every_format_is_what_it_says(small: Graph) -> None:
+    png = render(small, "png")
+    assert png.startswith(b"\x89PNG\r\n")
+    width, height = struct.unpack(">II", png[16:24])
+    assert width > 600
+    assert height > 200
+    assert ET.fromstring(render(small, "svg")).tag == "{http://www.w3.org/2000/svg}svg"
+    assert render(small, "dot") == to_dot(small).encode()
+    assert to_dot(small) == to_dot(small)
+    with pytest.raises(UnknownFormatError, match="svg, png, dot"):
+        render(small, "pdf")  # type: ignore[arg-type]
+    assert render(graph([artifact("a1")], [], [], "a1")).startswith(b"<?xml")
+
+
+def test_a_long_chain_runs_downward_and_a_short_one_to_the_right(small: Graph) -> None:
+    assert "rankdir=LR" in to_dot(small)
+    deep = tuple(edge._replace(depth=20) for edge in small.edges)
+    assert "rankdir=TB" in to_dot(Graph(small.subjects, small.artifacts, small.runs, deep))
+
+
+def test_a_long_key_loses_its_middle() -> None:
+    key = "studies/2026/" + "very-long-name-" * 10 + "station_7.csv"
+    assert shorten(key, 30).startswith("studies/")
+    assert shorten(key, 30).endswith("station_7.csv")
+    assert len(shorten(key, 30)) == 30
+    assert shorten("short.csv") == "short.csv"
