@@ -75,7 +75,12 @@ class EventLog:
     @classmethod
     def connect(cls, address: str | Path | None, *, create: bool = False) -> EventLog:
         """Open the log at the address of a database (see `adapters/log/connect.py`)."""
-        return cls(connect(address, create=create), create=create)
+        database = connect(address, create=create)
+        try:
+            return cls(database, create=create)
+        except BaseException:
+            database.close()
+            raise
 
     def append(self, events: Sequence[NewEvent]) -> list[RecordedEvent]:
         """Append events and their projections in one transaction; all or none.

@@ -162,7 +162,7 @@ class PostgreSQLDatabase(Database):
             connection: psycopg.Connection[Row] = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
         except psycopg.ProgrammingError:
             # The driver's text may quote a piece of the password.
-            raise InvalidValueError("the database URL", f"{self.name!r} cannot be read; {_URL_HINT}") from None
+            raise InvalidValueError("the database URL", f"cannot be read; {_URL_HINT}") from None
         connection.execute(
             "SELECT set_config('search_path', %s, false), set_config('TimeZone', 'UTC', false), "
             "set_config('synchronous_commit', 'on', false), set_config('lock_timeout', %s, false)",
@@ -234,12 +234,17 @@ def split_url(url: str) -> tuple[str, str]:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres"):
-        raise InvalidValueError(
-            "the database URL", f"{redact_url(url)!r} must begin with postgresql://; without --db the store uses SQLite"
-        )
+        raise InvalidValueError("the database URL", "must begin with postgresql://; without --db the store uses SQLite")
     user, _, hosts = parts.netloc.rpartition("@")
-    if "@" in user or "@" in parts.path or not all(_HOST.fullmatch(host) for host in hosts.split(",")):
-        raise InvalidValueError("the database URL", f"{redact_url(url)!r} cannot be read; {_URL_HINT}")
+    names = [parameter.partition("=")[:2] for parameter in parts.query.split("&") if parameter]
+    if (
+        "@" in user + parts.path
+        or parts.fragment
+        or not all(_HOST.fullmatch(host) for host in hosts.split(","))
+        or not all(equals and "@" not in name for name, equals in names)
+    ):
+        # The URL is not shown: where it is cut wrongly, any part of it may be one of the password.
+        raise InvalidValueError("the database URL", f"cannot be read; {_URL_HINT}")
     schema = DEFAULT_SCHEMA
     parameters = []
     # libpq's parameters are passed on as they are: it does not read `+` as a space, as forms do.

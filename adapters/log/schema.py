@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lineagelog.adapters.log.database import Database, Transaction
+from lineagelog.adapters.log.database import Database
 from lineagelog.domain.errors import SchemaVersionError
 from lineagelog.domain.store import FORMAT_VERSION
 from lineagelog.projections.table import Column, Table, create_indexes, create_table
@@ -77,8 +77,9 @@ def create_log(database: Database) -> None:
     if EVENTS.name in database.table_names():
         return
     with database.write() as transaction:
-        # Another process may have been first while this one waited for the lock.
-        if not _exists(transaction, database.dialect):
+        # Another process may have been first while this one waited for the lock. The catalogue itself is read: functions such
+        # as to_regclass answer from a cache, which waiting for an advisory lock does not renew.
+        if EVENTS.name not in database.table_names():
             for table in (EVENTS, HEAD, TRACKING):
                 transaction.execute(create_table(table, database.dialect))
                 for statement in create_indexes(table):
@@ -105,9 +106,3 @@ def check_format(database: Database) -> None:
             f"{database.name} is written in store format {number}; this software knows formats up to {FORMAT_VERSION}. "
             "Install a newer lineagelog"
         )
-
-
-def _exists(transaction: Transaction, dialect: str) -> bool:
-    if dialect == "sqlite":
-        return bool(transaction.read("SELECT 1 FROM sqlite_schema WHERE name = 'events'"))
-    return bool(transaction.read("SELECT 1 WHERE to_regclass('events') IS NOT NULL"))
