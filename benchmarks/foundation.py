@@ -16,8 +16,8 @@ from lineagelog.domain.artifact import ArtifactRegistered
 from lineagelog.domain.event import NewEvent
 from lineagelog.domain.ids import new_id, new_uid, versioned_uid
 from lineagelog.domain.run import InputAccessed, RunFinished, RunStarted
+from lineagelog.preferences import settings
 from lineagelog.projections.lineage import closure
-from lineagelog.settings import settings
 
 
 @contextmanager
@@ -37,7 +37,11 @@ def bulk_save(n: int = 10_000) -> Iterator[Figure]:
             (folder / f"{number:05d}.txt").write_text(str(number))
         with Run(Transform("import")):
             artifacts = [Artifact(path) for path in sorted(folder.iterdir())]
-            hashed = {artifact._place: _hash(store.storage_backend(artifact._place[0]), artifact) for artifact in artifacts if artifact._place}
+            hashed = {
+                artifact._place: _hash(store.storage_backend(artifact._place[0]), artifact)
+                for artifact in artifacts
+                if artifact._place
+            }
             backend = store.storage_backend(store.default_storage_id)
             original = type(backend).hash_in_place
             by_path = {place[1]: known for place, known in hashed.items()}
@@ -112,7 +116,11 @@ def lineage(steps: int = 200) -> Iterator[Figure]:
             found = closure(snapshot, artifact_ids=[last.id], direction="upstream")
             assert len(found.runs) == steps
     yield Figure(
-        f"lineage closure of a {steps}-step chain", f"{took * 1e3:.1f} ms", "10 ms", f"{len(found.edges)} edges", took < 0.010
+        f"lineage closure of a {steps}-step chain",
+        f"{took * 1e3:.1f} ms",
+        "10 ms",
+        f"{len(found.edges)} edges",
+        took < 0.010,
     )
 
 
@@ -124,11 +132,13 @@ def rebuild(n: int = 60_000) -> Iterator[Figure]:
         took = seconds(store.rebuild)
         checked = seconds(lambda: store.verify())
     yield Figure(
-        f"rebuild of {events:,} events", f"{events / took:,.0f} events/s", "30,000 events/s", "", events / took >= 30_000
+        f"rebuild of {events:,} events",
+        f"{events / took:,.0f} events/s",
+        "30,000 events/s",
+        "",
+        events / took >= 30_000,
     )
-    yield Figure(
-        f"verify of {events:,} events, registries replayed", f"{events / checked:,.0f} events/s", "", "", True
-    )
+    yield Figure(f"verify of {events:,} events, registries replayed", f"{events / checked:,.0f} events/s", "", "", True)
 
 
 def export_memory() -> Iterator[Figure]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lineagelog import setup as setup
     from lineagelog.api import close as close
     from lineagelog.api import connect as connect
+    from lineagelog.api import current_store as current_store
     from lineagelog.api import delete as delete
     from lineagelog.api import init as init
     from lineagelog.api import list_stores as list_stores
@@ -21,14 +22,13 @@ if TYPE_CHECKING:
     from lineagelog.api import logout as logout
     from lineagelog.api import open as open  # noqa: A004 - `ln.open(…)` opens a store
     from lineagelog.api import save as save
-    from lineagelog.api import store as store
     from lineagelog.api import view as view
     from lineagelog.artifact import Artifact as Artifact
     from lineagelog.artifact import File as File
     from lineagelog.domain import errors as errors
+    from lineagelog.preferences import settings as settings
     from lineagelog.projections.query import Q as Q
     from lineagelog.run import Run as Run
-    from lineagelog.settings import settings as settings
     from lineagelog.storage import Storage as Storage
     from lineagelog.store import Store as Store
     from lineagelog.tracking import finish as finish
@@ -49,6 +49,7 @@ _HOMES: Final = {
     "User": "user",
     "close": "api",
     "connect": "api",
+    "current_store": "api",
     "delete": "api",
     "errors": "domain.errors:",
     "finish": "tracking",
@@ -58,13 +59,15 @@ _HOMES: Final = {
     "logout": "api",
     "open": "api",
     "save": "api",
-    "settings": "settings",
+    "settings": "preferences",
     "setup": "setup:",
-    "store": "api",
     "track": "tracking",
     "view": "api",
 }
-"""Public name to module, and to the name there where it differs; a module itself ends in a colon."""
+"""Public name to module, and to the name there where it differs; a module itself ends in a colon.
+
+No public name is that of a module here: importing a module makes it an attribute of the package, in place of the name.
+"""
 
 __all__ = ["__version__", *_HOMES]
 

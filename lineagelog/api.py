@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineagelog import bulk, current, location
+from lineagelog.domain.errors import StoreExistsError
 from lineagelog.store import Store
 
 if TYPE_CHECKING:
@@ -41,11 +43,16 @@ def open(address: str | os.PathLike[str]) -> Store:  # noqa: A001 - `ln.open(…
     return Store.open(address)
 
 
-def connect(address: str | os.PathLike[str]) -> Store:
+def connect(address: str | os.PathLike[str], *, keep: bool = False) -> Store:
     """Open a store and make it the current one.
 
     Args:
         address: Folder of the store, URL of its database, or the name of a store that was used before.
+        keep: Later processes that start in the working directory find this store as well.
+
+    Raises:
+        StoreNotFoundError: There is no store at this address.
+        StoreExistsError: The working directory holds another store, which would be found first.
     """
     text = os.fspath(address)
     named = [entry for entry in location.known_stores() if entry["name"] == text]
@@ -56,7 +63,7 @@ def connect(address: str | os.PathLike[str]) -> Store:
     return opened
 
 
-def store() -> Store:
+def current_store() -> Store:
     """Return the current store: the connected one, that of `LINEAGELOG_STORE`, or the nearest upward."""
     return current.current_store()
 
@@ -76,7 +83,14 @@ def list_stores() -> list[dict[str, str]]:
 
 def delete(address: str | os.PathLike[str], *, force: bool = False) -> str:
     """Delete the log and registries of a store, for good; see `Store.delete`."""
-    return Store.open(address).delete(force=force)
+    opened = Store.open(address)
+    try:
+        left = opened.delete(force=force)
+    finally:
+        opened.close()
+    if opened.folder is not None:
+        location.forget_pointer(opened.folder, Path.cwd())
+    return left
 
 
 def login(handle: str, *, name: str | None = None, email: str | None = None) -> User:
@@ -104,3 +118,16 @@ def view(limit: int = 10) -> dict[str, pd.DataFrame]:
     for name, frame in frames.items():
         print(f"{name}\n{frame.to_string(max_colwidth=40)}\n")  # noqa: T201 - printing is what it is for
     return dict(frames)
+
+
+def _keep(opened: Store, address: str) -> None:
+    """Leave in the working directory what later processes need to find a store."""
+    here = Path.cwd()
+    if opened.folder is None:
+        url, password = location.without_password(address)
+        location.attach(here, location.Config(opened.id, opened.name, url), password)
+    elif opened.folder != here and location.point_to(opened.folder, here) is None:
+        raise StoreExistsError(
+            f"{here} holds a store of its own, which is found first; work on {opened.name} from another folder, "
+            "or name it with --store or LINEAGELOG_STORE"
+        )

@@ -328,7 +328,7 @@ class Artifact(Record):
             _verified[(str(path), self.hash)] = _stamp(path)
 
     def _track_access(self, how: str, is_run_input: bool | None) -> None:
-        from lineagelog.settings import settings
+        from lineagelog.preferences import settings
 
         if not (settings.track_run_inputs if is_run_input is None else is_run_input):
             return

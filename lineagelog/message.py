@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lineagelog.settings import settings
+from lineagelog.preferences import settings
 
 _said: set[str] = set()
 

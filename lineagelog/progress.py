@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from lineagelog.settings import settings
+from lineagelog.preferences import settings
 
 SHOW_FROM_BYTES: Final = 50_000_000
 """Work on fewer bytes is over before a bar could be read."""
