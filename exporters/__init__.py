@@ -1,0 +1,1 @@
+"""PROV statements and the formats they are written in, queries and pictures of them."""

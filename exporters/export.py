@@ -20,7 +20,7 @@ from lineagelog.exporters.vocabulary import DEFAULT_BASE
 from lineagelog.projections.reader import Reader
 
 SOFTWARE: Final = f"lineagelog {VERSION}"
-_PIECES: Final = 1000
+_PIECES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From the projection tables to PROV statements: one stream, ordered by kind of statement.
 
-Everything is read in streams, several times where several kinds of statement come of one table, so that memory does not grow with the
-store; only users and storage locations are held. For a part of the store the ids of its artifacts and runs are held as well.
+Everything is read in streams, several times where several kinds of statement come of one table, so that memory does not grow
+with the store; only users and storage locations are held. For a part of the store the ids of its records are held as well.
 
 References:
     PROV-CONSTRAINTS, https://www.w3.org/TR/prov-constraints/; the numbers in comments are its constraints
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from lineagelog.domain.errors import ExportError, RecordNotFoundError
+from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.statement import (
     Activity,
@@ -38,7 +38,6 @@ from lineagelog.exporters.statement import (
 )
 from lineagelog.projections.lineage import closure
 from lineagelog.projections.reader import Reader, Row
-from lineagelog.projections.table import Scalar
 
 MAX_DERIVATIONS: Final = 10_000
 """A run's derivations (each output from each earlier input) are written up to this number …"""
@@ -47,6 +46,11 @@ DERIVATIONS_PER_EDGE: Final = 10
 """… or to this many for each of its inputs and outputs; beyond both none is, since usage and generation imply them."""
 
 _CHUNK: Final = 500
+_SUBJECT: Final = {
+    "artifact": "SELECT id FROM artifacts WHERE uid = ?",
+    "run": "SELECT id FROM runs WHERE uid = ?",
+    "transform": "SELECT id FROM transforms WHERE uid = ?",
+}
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
@@ -65,6 +69,14 @@ class Scope:
     uid: str = ""
     direction: Literal["upstream", "downstream", "both"] = "upstream"
     max_depth: int | None = None
+
+    def __post_init__(self) -> None:
+        for what, value, choices in (
+            ("the kind of scope", self.kind, ("all", *_SUBJECT)),
+            ("the direction", self.direction, ("upstream", "downstream", "both")),
+        ):
+            if value not in choices:
+                raise InvalidValueError(what, f"is {value!r}; it must be one of: {', '.join(choices)}")
 
     def __str__(self) -> str:
         return "all" if self.kind == "all" else f"{self.kind} {self.uid}"
@@ -108,14 +120,18 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
         "prov:Plan; specialization of its family, attributed to its author, revision of the previous version",
     ),
     "transform.updated.1": Mapped((Entity,), _CURRENT),
-    "environment.recorded.1": Mapped((Entity, Agent), "the packages as an entity, its interpreter as prov:SoftwareAgent"),
+    "environment.recorded.1": Mapped(
+        (Entity, Agent), "the packages as an entity, its interpreter as prov:SoftwareAgent"
+    ),
     "run.started.1": Mapped(
         (Activity, Association, Delegation, Communication),
         "start time; associated with the user and the interpreter, which acted on the user's behalf, both following "
         "the transform version; informed by the run that started it",
     ),
     "run.updated.1": Mapped((Activity,), _CURRENT),
-    "input.accessed.1": Mapped((Usage, Derivation), "with time and role; each output saved after it was derived from it"),
+    "input.accessed.1": Mapped(
+        (Usage, Derivation), "with time and role; each output saved after it was derived from it"
+    ),
     "run.finished.1": Mapped((Activity,), "end time and status"),
     "run.failed.1": Mapped((Activity,), "end time, status, class and text of the error; not the traceback"),
     "run.aborted.1": Mapped((Activity,), "end time, status and what interrupted it"),
@@ -124,7 +140,9 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
         "one generation, by the run if there was one; specialization of its family, attributed to its creator, "
         "revision of the previous version, derived from the inputs of its run",
     ),
-    "artifact.seen_again.1": Mapped((Activity,), "ll:sawAgain on the run; a second generation would break constraint 24"),
+    "artifact.seen_again.1": Mapped(
+        (Activity,), "ll:sawAgain on the run; a second generation would break constraint 24"
+    ),
     "artifact.updated.1": Mapped((Entity,), _CURRENT),
     "export.made.1": Excluded("an export cannot tell of itself in the log before it is made; its bundle describes it"),
     "checkpoint.sealed.1": Excluded("a witness outside the store of the log's state, not a part of the lineage"),
@@ -264,13 +282,13 @@ class _Part:
         found = reader.read(_SUBJECT[scope.kind], (scope.uid,))
         if not found:
             raise RecordNotFoundError(
-                scope.kind.capitalize(), f"uid={scope.uid!r}", "list the records with `prov log`, or export the whole store"
+                scope.kind.capitalize(),
+                f"uid={scope.uid!r}",
+                "list the records with `prov log`, or export the whole store",
             )
         subject = str(found[0][0])
         if scope.kind == "artifact":
-            lineage = closure(
-                reader, artifact_ids=[subject], direction=scope.direction, max_depth=scope.max_depth
-            )
+            lineage = closure(reader, artifact_ids=[subject], direction=scope.direction, max_depth=scope.max_depth)
             artifacts, runs = {subject, *lineage.artifacts}, set(lineage.runs)
         else:
             own = [subject]
@@ -312,7 +330,7 @@ class _Part:
         edges = dict.fromkeys(("used", "generated", "seen"), 0)
         for kind, artifact_id in _chunked(reader, _EDGES_OF_RUNS, self.runs):
             edges[kind] += artifact_id in self.artifacts
-        totals = dict(reader.read("SELECT kind, count(*) FROM edges GROUP BY kind"))
+        totals: dict[str, int] = dict(reader.read("SELECT kind, count(*) FROM edges GROUP BY kind"))
         for kind, name in (("used", "inputs"), ("generated", "outputs"), ("seen", "outputsSeenAgain")):
             yield name, int(totals.get(kind, 0)) - edges[kind]
 
@@ -331,9 +349,13 @@ class _Mapper:
         self._storages = {
             id_: Name(f"storage:{v.local_name(uid)}") for id_, uid in reader.read("SELECT id, uid FROM storages")
         }
-        self._artifacts: Ids = part and part.artifacts
-        self._runs: Ids = part and part.runs
-        self._transforms: Ids = part and part.transforms
+        self._ids: Mapping[str, Ids] = {
+            table: None if part is None else getattr(part, table)
+            for table in ("artifacts", "runs", "transforms", "environments", "storages", "users")
+        }
+        self._artifacts, self._runs, self._transforms = (
+            self._ids[table] for table in ("artifacts", "runs", "transforms")
+        )
 
     def statements(self) -> Iterator[Statement]:
         """Hand out every statement, each kind in one piece."""
@@ -358,7 +380,7 @@ class _Mapper:
         return _chunked(self._reader, sql, ids)
 
     def _user_agents(self) -> Iterator[Statement]:
-        for uid, handle, name, email, created_at in self._rows(_USERS, self._part and self._part.users):
+        for uid, handle, name, email, created_at in self._rows(_USERS, self._ids["users"]):
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.PERSON),
                 (v.LABEL, name or handle),
@@ -369,7 +391,7 @@ class _Mapper:
             yield Agent(Name(f"user:{v.local_name(uid)}"), _present(attributes))
 
     def _software_agents(self) -> Iterator[Statement]:
-        for id_, python, implementation, *_ in self._rows(_ENVIRONMENTS, self._part and self._part.environments):
+        for id_, python, implementation, *_ in self._rows(_ENVIRONMENTS, self._ids["environments"]):
             name = v.local_name(id_)
             yield Agent(
                 Name(f"software:{name}"),
@@ -381,7 +403,7 @@ class _Mapper:
             )
 
     def _storage_entities(self) -> Iterator[Statement]:
-        ids = self._part and self._part.storages
+        ids = self._ids["storages"]
         for uid, root, type_, region, description, created_at in self._rows(_STORAGES, ids):
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.PLACE),
@@ -396,7 +418,7 @@ class _Mapper:
             yield Entity(Name(f"storage:{v.local_name(uid)}"), _present(attributes))
 
     def _environment_entities(self) -> Iterator[Statement]:
-        ids = self._part and self._part.environments
+        ids = self._ids["environments"]
         for id_, python, implementation, platform, hash_, packages, created_at in self._rows(_ENVIRONMENTS, ids):
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.ENVIRONMENT),
@@ -702,11 +724,6 @@ _DENSE_RUNS: Final = f"""
             SUM(CASE WHEN kind = 'generated' THEN 1 ELSE 0 END) AS made
         FROM edges GROUP BY run_id) AS counted
     WHERE used * made > {MAX_DERIVATIONS} AND used * made > {DERIVATIONS_PER_EDGE} * (used + made)"""  # noqa: S608 - constants
-_SUBJECT: Final = {
-    "artifact": "SELECT id FROM artifacts WHERE uid = ?",
-    "run": "SELECT id FROM runs WHERE uid = ?",
-    "transform": "SELECT id FROM transforms WHERE uid = ?",
-}
 _ARTIFACTS_OF_RUNS: Final = "SELECT DISTINCT t.artifact_id FROM edges t WHERE t.run_id {these}"
 _TRANSFORMS_OF_RUNS: Final = "SELECT DISTINCT t.transform_id FROM runs t WHERE t.id {these}"
 _EDGES_OF_RUNS: Final = "SELECT t.kind, t.artifact_id FROM edges t WHERE t.run_id {these}"
@@ -744,7 +761,8 @@ _RUNS: Final = """
         t.error_type, t.error_message
     FROM runs t WHERE t.id {these} ORDER BY t.position"""
 _SEEN: Final = """
-    SELECT t.id, a.id, a.uid FROM runs t JOIN edges s ON s.run_id = t.id AND s.kind = 'seen' JOIN artifacts a ON a.id = s.artifact_id
+    SELECT t.id, a.id, a.uid
+    FROM runs t JOIN edges s ON s.run_id = t.id AND s.kind = 'seen' JOIN artifacts a ON a.id = s.artifact_id
     WHERE t.id {these} ORDER BY t.position, s.position"""
 _GENERATIONS: Final = """
     SELECT t.position, t.uid, r.id, r.uid, t.created_at
@@ -767,7 +785,8 @@ _ARTIFACT_REVISIONS: Final = """
 # An output can only have come of what its run had read by then: a derivation from a later usage would break constraint 42.
 _DERIVATIONS: Final = f"""
     SELECT r.uid, t.position, o.id, o.uid, u.position, i.id, i.uid
-    FROM edges t JOIN edges u ON u.run_id = t.run_id AND u.kind = 'used' AND u.position < t.position AND u.artifact_id <> t.artifact_id
+    FROM edges t JOIN edges u ON u.run_id = t.run_id AND u.kind = 'used'
+            AND u.position < t.position AND u.artifact_id <> t.artifact_id
         JOIN artifacts o ON o.id = t.artifact_id JOIN artifacts i ON i.id = u.artifact_id JOIN runs r ON r.id = t.run_id
     WHERE t.kind = 'generated' AND t.run_id {{these}}
         AND t.run_id NOT IN (SELECT run_id FROM ({_DENSE_RUNS}) AS dense)

@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lineagelog.exporters.mapping import Export
 from lineagelog.exporters.rdf import describe, literal
@@ -34,6 +34,6 @@ def write_nquads(export: Export) -> Iterator[str]:
         yield "".join(lines)
 
 
-def _iri(name: str, prefixes: dict[str, str]) -> str:
+def _iri(name: str, prefixes: Mapping[str, str]) -> str:
     prefix, _, local = name.partition(":")
     return f"<{prefixes[prefix]}{local}>"

@@ -33,7 +33,7 @@ def write_provjson(export: Export) -> Iterator[str]:
         if statement.keyword == keyword:
             yield ",\n"
         else:
-            yield f"{_SEPARATORS.get(keyword, '},')}\n\"{statement.keyword}\": {{\n"
+            yield f'{_SEPARATORS.get(keyword, "},")}\n"{statement.keyword}": {{\n'
             keyword = statement.keyword
         if statement.id is None:
             n_unnamed += 1

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.statement import Bundle, Entity, Moment, Name, Specialization, Statement, Value
+from lineagelog.exporters.statement import Bundle, Moment, Name, Statement, Value
 from lineagelog.exporters.xsd import double_text, integer_type
 
 _BUILT_IN: Final = ("prov", "xsd")

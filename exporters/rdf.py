@@ -111,7 +111,7 @@ RELATIONS: Final = {
 
 def describe(statement: Statement) -> Iterator[Description]:
     """Write a statement as RDF, one subject at a time."""
-    relation = RELATIONS.get(type(statement))  # type: ignore[call-overload]
+    relation = RELATIONS.get(type(statement))
     if relation is None:
         yield _element(statement)
         return
@@ -170,7 +170,7 @@ _ESCAPES: Final = {code: f"\\u{code:04X}" for code in (*range(0x20), *range(0x7F
 
 def _element(statement: Statement) -> Description:
     assert statement.id is not None
-    pairs: Pairs = [(RDF_TYPE, _ELEMENTS[type(statement)])]  # type: ignore[index]
+    pairs: Pairs = [(RDF_TYPE, _ELEMENTS[type(statement)])]
     if isinstance(statement, Activity):
         if statement.start is not None:
             pairs.append((_STARTED, statement.start))

@@ -1,7 +1,7 @@
 """Namespaces and terms that the exports are written in, as data; and how a record's uid becomes an IRI.
 
-Every record of a store has the IRI `{base}/{store uid}/{kind}/{uid}`. Kinds have paths of their own, so that no IRI can name both an
-entity and an activity (PROV-CONSTRAINTS 53 to 55). Only letters, digits and hyphens stand in the last part: never a file name.
+Every record of a store has the IRI `{base}/{store uid}/{kind}/{uid}`. Kinds have paths of their own, so that no IRI can name both
+an entity and an activity (PROV-CONSTRAINTS 53 to 55). Only letters, digits and hyphens stand in the last part: never a file name.
 """
 
 from __future__ import annotations
@@ -152,8 +152,8 @@ def store_prefixes(base: str, store_uid: str) -> dict[str, str]:
 def local_name(uid: str) -> str:
     """Turn a uid into the last part of an IRI.
 
-    A uid is letters, digits and single hyphens and stays as it is. Anything else, which a foreign log might hold, is written as `x--`
-    and the hexadecimal digits of its UTF-8 form, so that two uids never share an IRI.
+    A uid is letters, digits and single hyphens and stays as it is. Anything else, which a foreign log might hold, is written as
+    `x--` and the hexadecimal digits of its UTF-8 form, so that two uids never share an IRI.
     """
     if uid.isascii() and uid.isalnum():
         return uid

@@ -26,9 +26,11 @@ from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered
 from lineagelog.domain.store import StoreCreated
 from lineagelog.domain.transform import TransformRegistered
 from lineagelog.domain.user import LoginFailed, UserLoggedIn, UserLoggedOut, UserRegistered
+from lineagelog.exporters.document import to_prov
 from lineagelog.exporters.export import ExportSummary, export
-from lineagelog.exporters.mapping import ALL, Scope
-from lineagelog.projections.reader import Reader
+from lineagelog.exporters.mapping import ALL, Scope, open_export
+from lineagelog.exporters.statement import Statement
+from lineagelog.exporters.vocabulary import DEFAULT_BASE
 
 STORE_UID = "Store0000001"
 HOSTILE = 'He said "no"\n\\u0041 \\ é 数 🧪 \t%> <http://evil/> . } endBundle \x07\x7f\u2028\r\n\'\'\' """ ${x} -- {{}}'
@@ -95,7 +97,12 @@ def record_basics(log: EventLog) -> Recorder:
     recorder.add(
         "clean",
         TransformRegistered(
-            uid="Clean0000000" + "0000", version_number=0, key="clean.py", type="script", hash="cd" * 32, source_code="1"
+            uid="Clean0000000" + "0000",
+            version_number=0,
+            key="clean.py",
+            type="script",
+            hash="cd" * 32,
+            source_code="1",
         ),
         actor="ada",
     )
@@ -113,7 +120,11 @@ def record_rich(log: EventLog) -> Recorder:
     r.add(
         "environment",
         EnvironmentRecorded(
-            hash="ef" * 32, python="3.11.9", implementation="CPython", platform="Linux x86_64", packages={"numpy": "2.0"}
+            hash="ef" * 32,
+            python="3.11.9",
+            implementation="CPython",
+            platform="Linux x86_64",
+            packages={"numpy": "2.0"},
         ),
     )
     r.add(
@@ -151,16 +162,28 @@ def record_rich(log: EventLog) -> Recorder:
     r.read("parent", "folder", role="training set: é")
     r.save("table", "parent", key="table.parquet", suffix=".parquet", otype="DataFrame", n_observations=150)
     r.read("parent", "table")
-    r.save("table2", "parent", number=1, stem=f"{'table':0>16}", key="table.parquet", revises=r.ids["table"], hash="12" * 32)
+    r.save(
+        "table2",
+        "parent",
+        number=1,
+        stem=f"{'table':0>16}",
+        key="table.parquet",
+        revises=r.ids["table"],
+        hash="12" * 32,
+    )
     r.read("child", "table2", actor="bob")
     r.save("figure", "child", key="figure.png", suffix=".png", kind="plot", actor="bob")
     r.add("table", ArtifactSeenAgain(run=r.ids["child"]), actor="bob", run="child")
     r.add("raw", ArtifactSeenAgain(run=r.ids["child"]), actor="bob", run="child")
+    r.flush()
     r.add("figure", ArtifactUpdated(changes={"description": Change(None, "a figure")}), actor="bob")
     r.save("other", "open", key="other.txt")
     r.add("parent", RunFinished(finished_at="2026-11-21T09:05:00.123456Z"), actor="ada")
     failed = RunFailed(
-        finished_at="2026-11-21T09:05:00.000000Z", error_type="ValueError", message=HOSTILE, traceback="Traceback /home/me"
+        finished_at="2026-11-21T09:05:00.000000Z",
+        error_type="ValueError",
+        message=HOSTILE,
+        traceback="Traceback /home/me",
     )
     r.add("child", failed, actor="bob")
     r.add("nobody", RunAborted(finished_at="2026-11-21T09:05:01.000000Z", why="SIGINT"))
@@ -188,9 +211,9 @@ def record_many(log: EventLog, n: int) -> None:
 
 
 @pytest.fixture
-def rich(log: EventLog) -> Recorder:
-    """A store in which every event of the foundation happened."""
-    return record_rich(log)
+def rich(log: EventLog) -> EventLog:
+    """A store in which every event of the foundation happened, on each database."""
+    return record_rich(log).log
 
 
 @pytest.fixture
@@ -201,17 +224,58 @@ def memory() -> Iterator[Recorder]:
     log.close()
 
 
-Exported = Callable[..., tuple[bytes, ExportSummary]]
+@pytest.fixture
+def basics() -> Iterator[Recorder]:
+    """A store in memory with one user, one storage location and one transform."""
+    log = EventLog.connect(None, create=True)
+    yield record_basics(log)
+    log.close()
 
 
-def run_export(log: EventLog, format: str, scope: Scope = ALL) -> tuple[bytes, ExportSummary]:
-    head = log.head()
-    out = io.BytesIO()
-    with log.database.snapshot() as reader:
-        summary = export(reader, out, format=format, scope=scope, head_position=head.position, head_root=head.root)
-    return out.getvalue(), summary
+@pytest.fixture
+def many() -> Callable[[EventLog, int], None]:
+    """Record a chain of runs with so many artifacts."""
+    return record_many
 
 
-def with_reader(log: EventLog, ask: Callable[[Reader], Any]) -> Any:
-    with log.database.snapshot() as reader:
-        return ask(reader)
+@pytest.fixture
+def hostile() -> str:
+    """A text with something that each format must escape."""
+    return HOSTILE
+
+
+class Exporting:
+    """Exports of a log as it is now."""
+
+    def __call__(self, log: EventLog, fmt: str, scope: Scope = ALL) -> bytes:
+        return self.with_summary(log, fmt, scope)[0]
+
+    def with_summary(self, log: EventLog, fmt: str, scope: Scope = ALL) -> tuple[bytes, ExportSummary]:
+        head, out = log.head(), io.BytesIO()
+        with log.database.snapshot() as reader:
+            summary = export(reader, out, format=fmt, scope=scope, head_position=head.position, head_root=head.root)
+        return out.getvalue(), summary
+
+    def document(self, log: EventLog, scope: Scope = ALL) -> Any:
+        head = log.head()
+        with log.database.snapshot() as reader:
+            return to_prov(reader, scope=scope, head_position=head.position, head_root=head.root)
+
+    def statements(self, log: EventLog, scope: Scope = ALL) -> list[Statement]:
+        head = log.head()
+        with log.database.snapshot() as reader:
+            opened = open_export(
+                reader,
+                scope=scope,
+                head_position=head.position,
+                head_root=head.root,
+                software="test 1",
+                base=DEFAULT_BASE,
+            )
+            return list(opened.statements)
+
+
+@pytest.fixture
+def exporting() -> Exporting:
+    """Make exports in any format, as a document of the `prov` library, or as statements."""
+    return Exporting()

@@ -1,0 +1,170 @@
+"""Exports as a whole: the same twice, on both databases, of the store or a part of it, in flat memory."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from lineagelog.adapters.log import sqlite
+from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.errors import ExportError, RecordNotFoundError, UnknownFormatError
+from lineagelog.exporters.export import FORMATS, export
+from lineagelog.exporters.mapping import Scope
+
+FIGURE = "0000000000figure0000"
+TABLE = "00000000000table0000"
+
+
+@pytest.fixture(params=sorted(FORMATS))
+def fmt(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_two_exports_of_one_position_are_equal(rich: EventLog, fmt: str, exporting: Any) -> None:
+    first = exporting(rich, fmt)
+    assert len(first) > 5000
+    assert exporting(rich, fmt) == first
+
+
+def test_an_export_survives_a_rebuild(rich: EventLog, fmt: str, exporting: Any) -> None:
+    first = exporting(rich, fmt)
+    rich.rebuild()
+    assert exporting(rich, fmt) == first
+
+
+def test_every_format_counts_the_same_statements(memory: Any, exporting: Any) -> None:
+    summaries = [exporting.with_summary(memory.log, name)[1] for name in FORMATS]
+    assert len({summary.n_statements for summary in summaries}) == 1
+    assert all(summary.counts == summaries[0].counts for summary in summaries)
+    assert summaries[0].n_statements == sum(summaries[0].counts.values()) > 60
+    position = memory.log.head().position
+    assert summaries[0].bundle == f"https://w3id.org/lineagelog/id/Store0000001/export/{position}-all"
+
+
+def test_an_unknown_format_is_refused_with_the_choices(memory: Any, exporting: Any) -> None:
+    with pytest.raises(UnknownFormatError, match="'pdf'; choose one of: prov-json, prov-n, trig, n-quads"):
+        exporting(memory.log, "pdf")
+
+
+def test_an_unknown_subject_is_refused(memory: Any, exporting: Any) -> None:
+    for kind in ("artifact", "run", "transform"):
+        with pytest.raises(RecordNotFoundError, match="nosuchuid"):
+            exporting(memory.log, "prov-n", Scope(kind, "nosuchuid"))
+
+
+def test_an_unknown_kind_of_scope_is_refused() -> None:
+    with pytest.raises(ValueError, match="'user'; it must be one of: all, artifact, run, transform"):
+        Scope("user", "Ada00001")  # type: ignore[arg-type]
+
+
+def test_a_database_without_a_store_is_refused(log: EventLog, exporting: Any) -> None:
+    with pytest.raises(ExportError, match="holds no store"):
+        exporting(log, "prov-n")
+
+
+def test_upstream_of_an_artifact_holds_what_it_came_from(rich: EventLog, exporting: Any) -> None:
+    text, summary = exporting.with_summary(rich, "prov-json", Scope("artifact", TABLE))
+    (bundle,) = json.loads(text)["bundle"].values()
+    entities = {name for name in bundle["entity"] if name.startswith("artifact:")}
+    assert {f"artifact:{TABLE}", "artifact:0000000000000raw0000", "artifact:0000000000folder0000"} <= entities
+    assert f"artifact:{FIGURE}" not in entities
+    assert summary.scope == f"artifact {TABLE}"
+
+
+def test_downstream_of_an_artifact_holds_what_came_of_it(rich: EventLog, exporting: Any) -> None:
+    text = exporting(rich, "prov-json", Scope("artifact", TABLE, direction="downstream"))
+    (bundle,) = json.loads(text)["bundle"].values()
+    assert f"artifact:{FIGURE}" in bundle["entity"]
+    assert "artifact:0000000000folder0000" not in bundle["entity"]
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope("run", "Run0000000parent"), Scope("transform", "Clean00000000000")], ids=lambda scope: scope.kind
+)
+def test_a_run_is_exported_with_its_inputs_and_outputs(rich: EventLog, scope: Scope, exporting: Any) -> None:
+    (bundle,) = json.loads(exporting(rich, "prov-json", scope))["bundle"].values()
+    assert "run:Run0000000parent" in bundle["activity"]
+    assert {use["prov:entity"] for use in bundle["used"].values() if use["prov:activity"] == "run:Run0000000parent"} == {
+        "artifact:0000000000000raw0000", "artifact:0000000000folder0000", f"artifact:{TABLE}",
+    }  # fmt: skip
+    assert {f"artifact:{TABLE}", "artifact:00000000000table0001"} <= bundle["entity"].keys()
+
+
+def test_a_part_names_nothing_that_it_does_not_hold(rich: EventLog, exporting: Any) -> None:
+    for scope in (Scope("artifact", FIGURE, max_depth=1), Scope("run", "Run00000000child", direction="downstream")):
+        (bundle,) = json.loads(exporting(rich, "prov-json", scope))["bundle"].values()
+        held = {name for kind in ("entity", "activity", "agent") for name in bundle[kind]}
+        for kind in bundle.keys() - {"entity", "activity", "agent"}:
+            for relation in bundle[kind].values():
+                named = {
+                    value
+                    for term, value in relation.items()
+                    if isinstance(value, str)
+                    and term not in ("prov:time", "prov:generation", "prov:usage", "ll:how", "ll:role")
+                }
+                assert named <= held, (kind, relation)
+
+
+def test_a_part_says_what_was_left_out(rich: EventLog, exporting: Any) -> None:
+    scope = Scope("artifact", FIGURE, max_depth=1)
+    text, summary = exporting.with_summary(rich, "prov-json", scope)
+    document = json.loads(text)
+    (bundle,) = document["bundle"].values()
+    n_artifacts = sum(name.startswith("artifact:") for name in bundle["entity"])
+    assert summary.left_out["artifacts"] == 6 - n_artifacts > 0
+    assert summary.left_out["inputs"] == 4 - len(bundle["used"]) > 0
+    assert summary.left_out["sessions"] == 1
+    about = next(entity for name, entity in document["entity"].items() if name.startswith("export:"))
+    assert about["ll:leftOutArtifacts"] == {"$": str(summary.left_out["artifacts"]), "type": "xsd:int"}
+    assert about["ll:scope"] == f"artifact {FIGURE}"
+    assert about["ll:maxDepth"]["$"] == "1"
+
+
+def test_the_whole_store_leaves_nothing_out(memory: Any, exporting: Any) -> None:
+    assert exporting.with_summary(memory.log, "trig")[1].left_out == {}
+
+
+def test_an_export_describes_itself_and_the_log(memory: Any, exporting: Any, hostile: str) -> None:
+    document = json.loads(exporting(memory.log, "prov-json"))
+    head = memory.log.head()
+    log = document["entity"][f"log:{head.position}"]
+    assert log["ll:merkleRoot"] == head.root
+    assert log["ll:lastPosition"]["$"] == str(head.position)
+    assert log["dcterms:title"] == f"study {hostile}"
+    bundle = f"export:{head.position}-all"
+    assert document["entity"][bundle]["prov:type"] == {"$": "prov:Bundle", "type": "xsd:QName"}
+    (generation,) = document["wasGeneratedBy"].values()
+    assert generation == {"prov:entity": bundle, "prov:activity": f"exporting:{head.position}-all"}
+    assert list(document["bundle"]) == [bundle]
+
+
+class _Sink:
+    """A file that keeps nothing."""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+
+def test_memory_does_not_grow_with_the_store(tmp_path: Path, many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rows come in batches; with small ones every buffer is full in the small store already.
+    monkeypatch.setattr(sqlite, "_FETCH_ROWS", 25)
+    peaks: list[int] = []
+    for n_artifacts in (600, 3_000):
+        log = EventLog.connect(tmp_path / f"{n_artifacts}.db", create=True)
+        many(log, n_artifacts)
+        head = log.head()
+        for fmt in ("n-quads", "prov-json"):
+            with log.database.snapshot() as reader:
+                tracemalloc.start()
+                place = {"head_position": head.position, "head_root": head.root}
+                summary = export(reader, cast("BinaryIO", _Sink()), format=fmt, **place)
+                peaks.append(tracemalloc.get_traced_memory()[1])
+                tracemalloc.stop()
+            assert summary.n_statements > 7 * n_artifacts
+        log.close()
+    small, large = peaks[:2], peaks[2:]
+    assert all(after < 1.3 * before for before, after in zip(small, large, strict=True)), peaks
