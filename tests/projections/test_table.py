@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lineagelog.projections import schema
+from lineagelog.projections.table import (
+    Column,
+    Insert,
+    Operation,
+    Table,
+    Update,
+    batches,
+    create_indexes,
+    create_table,
+    index_name,
+)
+
+ONE = Table("one", (Column("position", "int"), Column("a", null=True), Column("b", null=True)), unique=(("a",),))
+TWO = Table("two", (Column("position", "int"), Column("a", null=True), Column("b", null=True)), unique=(("a",),))
+ADD = {table: Insert(table, or_ignore=True) for table in (ONE, TWO)}
+SET = {table: Update(table, ("b",), ("a",)) for table in (ONE, TWO)}
+
+
+def test_ddl_of_both_databases() -> None:
+    table = Table(
+        "t", (Column("position", "int"), Column("on", "bool"), Column("at", "time", null=True)), indexes=(("on", "at"),)
+    )
+    assert create_table(table, "sqlite") == (
+        "CREATE TABLE t (\n    position INTEGER PRIMARY KEY,\n    on INTEGER NOT NULL,\n    at TEXT\n) STRICT"
+    )
+    assert create_table(table, "postgresql") == (
+        'CREATE TABLE t (\n    position BIGINT PRIMARY KEY,\n    on SMALLINT NOT NULL,\n    at TEXT COLLATE "C"\n)'
+    )
+    assert list(create_indexes(table)) == ["CREATE INDEX index_t_on_at ON t (on, at)"]
+
+
+def test_statements_mark_their_parameters() -> None:
+    assert Insert(ONE).sql() == "INSERT INTO one (position, a, b) VALUES (?, ?, ?)"
+    assert ADD[ONE].sql() == "INSERT INTO one (position, a, b) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    assert (
+        Update(ONE, ("a", "b"), ("position", "a")).sql() == "UPDATE one SET a = ?, b = ? WHERE position = ? AND a = ?"
+    )
+
+
+def test_columns_are_found_by_name() -> None:
+    assert ONE.names == ("position", "a", "b")
+    assert ONE.column("b") is ONE.columns[2]
+    with pytest.raises(ValueError):
+        ONE.column("c")
+
+
+def test_names_of_indexes_are_short_enough_and_differ() -> None:
+    names = [
+        index_name(prefix, table, columns)
+        for table in schema.TABLES
+        for prefix, groups in (("unique", table.unique), ("index", table.indexes))
+        for columns in groups
+    ]
+    assert len(set(names)) == len(names)
+    assert all(len(name.encode()) <= 63 for name in names)
+
+
+@pytest.mark.parametrize("table", schema.TABLES, ids=lambda table: table.name)
+def test_every_column_is_explained_and_every_index_names_columns(table: Table) -> None:
+    assert all(column.doc for column in table.columns)
+    assert len(set(table.names)) == len(table.names)
+    for columns in (*table.unique, *table.indexes):
+        assert set(columns) <= set(table.names)
+    assert table.names[0] == "position", "the order of the log is the order of every list"
+
+
+tables = st.sampled_from([ONE, TWO])
+inserts = st.builds(
+    lambda table, position, a: (ADD[table], (position, a, None)), tables, st.integers(0, 9), st.sampled_from("xyz")
+)
+updates = st.builds(lambda table, b, a: (SET[table], (b, a)), tables, st.sampled_from("pqr"), st.sampled_from("xyz"))
+
+
+@settings(print_blob=True, max_examples=150, deadline=None)
+@given(st.lists(inserts | updates, max_size=25))
+def test_grouped_operations_do_what_they_would_do_one_by_one(operations: list[Operation]) -> None:
+    def content(grouped: bool) -> list[object]:
+        with sqlite3.connect(":memory:") as connection:
+            for table in (ONE, TWO):
+                connection.execute(create_table(table, "sqlite"))
+                for statement in create_indexes(table):
+                    connection.execute(statement)
+            if grouped:
+                for group, rows in batches(operations):
+                    connection.executemany(group.sql(), rows)
+            else:
+                for single, row in operations:
+                    connection.execute(single.sql(), row)
+            found = [connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in ("one", "two")]
+        connection.close()
+        return found
+
+    assert content(grouped=True) == content(grouped=False)
+
+
+def test_runs_of_one_statement_become_one_group() -> None:
+    operations: list[Operation] = [
+        (ADD[ONE], (1, "x", None)), (ADD[TWO], (1, "x", None)), (ADD[ONE], (2, "y", None)), (SET[ONE], ("p", "x")),
+        (ADD[ONE], (3, "z", None)),
+    ]  # fmt: skip
+    assert [(group, len(rows)) for group, rows in batches(operations)] == [
+        (ADD[ONE], 2), (ADD[TWO], 1), (SET[ONE], 1), (ADD[ONE], 1),
+    ]  # fmt: skip
+    assert batches([]) == []
