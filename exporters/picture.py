@@ -97,9 +97,11 @@ def to_dot(graph: Graph) -> str:
     for run in graph.runs.values():
         if run.id not in hidden:
             look = _RUN_LOOKS.get(run.status, _RUN)
-            if run.id in graph.subjects and look is _RUN:
-                look = _SUBJECT
+            if run.id in graph.subjects:
+                # How a run ended matters more than that it was asked for; then only the frame tells.
+                look = _SUBJECT if look is _RUN else look
             looks[look] = None
+            look = look._replace(pen=_SUBJECT.pen) if run.id in graph.subjects else look
             group = [graph.runs[other] for other in counts.get(run.id, ())]
             lines.append(_run_line(names[run.id], run, group, look))
     edges: dict[tuple[str, str, str], int] = {}
@@ -123,8 +125,7 @@ def shorten(text: str, length: int = _MAX_TITLE) -> str:
 
 def _header(graph: Graph, *, n_drawn: int, legend: str) -> str:
     # Wide boxes in short chains read best from left to right; a long chain would shrink to nothing on a page.
-    deepest = max((edge.depth for edge in graph.edges), default=0)
-    direction = "TB" if 2 * deepest > _MAX_CHAIN else "LR"
+    direction = "TB" if _length(graph) > _MAX_CHAIN else "LR"
     layout = [
         f"rankdir={direction}", 'bgcolor="white"', "pad=0.3", "nodesep=0.22", "ranksep=0.5", "splines=true",
         f'fontname="{_FONT}"', "labelloc=b", f"label=<{legend}>", 'outputorder="edgesfirst"', 'tooltip=" "',
@@ -223,7 +224,7 @@ def _edge_line(source: str, target: str, kind: str, count: int) -> str:
     if kind == "seen":
         attributes.append("style=dashed")
     if count > 1:
-        attributes += [f'label="{count:,}"', "penwidth=2"]
+        attributes += [f'label="  {count:,}"', "penwidth=2"]
     return f"  {source} -> {target} [{', '.join(attributes)}];"
 
 
@@ -250,6 +251,23 @@ def _fold(graph: Graph) -> list[list[str]]:
         rest = [node for group in places.values() if len(group) <= FOLD_ABOVE for node in group]
         groups += [rest] if len(rest) > 2 * FOLD_ABOVE else []
     return groups
+
+
+def _length(graph: Graph) -> int:
+    """Count the nodes on the way of the data, from where it begins to the farthest end."""
+    after: dict[str, list[str]] = {}
+    followers = set()
+    for edge in graph.edges:
+        ends = (edge.artifact_id, edge.run_id) if edge.kind == "used" else (edge.run_id, edge.artifact_id)
+        after.setdefault(ends[0], []).append(ends[1])
+        followers.add(ends[1])
+    level = [node for node in after if node not in followers] or list(graph.subjects)
+    known, length = set(level), 0
+    while level:
+        length += 1
+        level = list(dict.fromkeys(other for node in level for other in after.get(node, ()) if other not in known))
+        known.update(level)
+    return length
 
 
 def _title(node: ArtifactNode) -> str:

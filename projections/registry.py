@@ -105,7 +105,11 @@ class Registry:
         return column.name
 
     def check_field(self, name: str) -> str:
-        """Accept the name of a field; the same as `column_of`, for the sake of the reader."""
+        """Accept the name of a field, and return the name of its column.
+
+        Raises:
+            UnknownFieldError: There is no such field.
+        """
         return self.column_of(name)
 
 

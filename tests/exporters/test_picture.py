@@ -144,8 +144,12 @@ def test_every_format_is_what_it_says(small: Graph) -> None:
 
 def test_a_long_chain_runs_downward_and_a_short_one_to_the_right(small: Graph) -> None:
     assert "rankdir=LR" in to_dot(small)
-    deep = tuple(edge._replace(depth=20) for edge in small.edges)
-    assert "rankdir=TB" in to_dot(Graph(small.subjects, small.artifacts, small.runs, deep))
+    artifacts = [artifact(f"a{n}") for n in range(10)]
+    runs = [run(f"r{n}") for n in range(9)]
+    edges = [(f"r{n}", f"a{n + m}", ("used", "generated")[m]) for n in range(9) for m in range(2)]
+    assert "rankdir=TB" in to_dot(graph(artifacts, runs, edges, "a5"))
+    assert "rankdir=LR" in to_dot(graph(artifacts[:5], runs[:4], edges[:8], "a3"))
+    assert "rankdir=" in to_dot(graph(artifacts[:1], runs[:1], [("r0", "a0", "used"), ("r0", "a0", "seen")], "a0"))
 
 
 def test_a_long_key_loses_its_middle() -> None:
