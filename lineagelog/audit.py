@@ -85,7 +85,7 @@ class VerifyReport:
     Attributes:
         n_events: Events that were read.
         root: Merkle tree head computed from them, 64 hexadecimal characters.
-        problems: What is wrong, the lowest position first.
+        problems: What is wrong: first events, the lowest position first, then the head, the triggers and the registries.
         checkpoint: The checkpoint the log was held against, if one was given.
     """
 

@@ -20,7 +20,7 @@ from lineagelog.adapters.log.database import Database
 from lineagelog.adapters.log.event_log import apply_operations, create_projections, read_table, to_recorded
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, TRIGGERS
 from lineagelog.adapters.log.sqlite import SQLiteDatabase
-from lineagelog.domain.errors import LogCorruptError
+from lineagelog.domain.errors import ConstraintError, LogCorruptError
 from lineagelog.domain.event import RecordedEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.projections import schema
@@ -49,7 +49,8 @@ class Verification:
     Attributes:
         n_events: Events that were read.
         root: Merkle tree head computed from them, 64 hexadecimal characters.
-        problems: What is wrong, the lowest position first; at most 20 of each kind.
+        problems: What is wrong: first the events, the lowest position first, then head and triggers, then the registries;
+            at most 20 of each kind.
         checkpoint_root: Tree head over the events up to the checkpoint, `None` if the log is shorter or none was given.
     """
 
@@ -74,7 +75,8 @@ def verify_log(
         projections: Also replay the events and compare every row of every registry.
         progress: Called with the number of events done and of all.
     """
-    problems: list[Problem] = _missing_protection(database)
+    problems: list[Problem] = []
+    consequences = _missing_protection(database)
     with _replica(wanted=projections) as replica, database.snapshot() as snapshot:
         ((head_position, head_peaks, head_root, _),) = snapshot.read(READ_HEAD)
         frontier = Frontier()
@@ -104,17 +106,15 @@ def verify_log(
                     problems.append(Problem(position, f"cannot be read: {exc}"))
                     replayable = False
                 if len(batch) >= _BATCH:
-                    _replay(replica, batch)
+                    replayable = _replay(replica, batch, consequences)
             if progress is not None and frontier.size % _BATCH == 0:
                 progress(frontier.size, head_position)
         if progress is not None:
             progress(frontier.size, head_position)
-        problems += _compare_head(frontier, head_position, head_peaks, head_root)
-        if replica is not None and replayable:
-            _replay(replica, batch)
-            problems += _compare_tables(replica, snapshot, database.table_names())
-    found = sorted(problems, key=lambda problem: problem.position or head_position + 1)
-    return Verification(frontier.size, frontier.root().hex(), tuple(found), checkpoint_root)
+        consequences += _compare_head(frontier, head_position, head_peaks, head_root)
+        if replica is not None and replayable and _replay(replica, batch, consequences):
+            consequences += _compare_tables(replica, snapshot, database.table_names())
+    return Verification(frontier.size, frontier.root().hex(), (*problems, *consequences), checkpoint_root)
 
 
 def _missing_protection(database: Database) -> list[Problem]:
@@ -154,10 +154,16 @@ def _replica(*, wanted: bool) -> Iterator[SQLiteDatabase | None]:
             replica.close()
 
 
-def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent]) -> None:
-    with replica.write() as transaction:
-        apply_operations(transaction, batch)
+def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent], problems: list[Problem]) -> bool:
+    """Carry out what events do, and tell whether that was possible: events that were tampered with may contradict each other."""
+    try:
+        with replica.write() as transaction:
+            apply_operations(transaction, batch)
+    except ConstraintError as exc:
+        problems.append(Problem(None, f"the events cannot be replayed, since they contradict each other: {exc}"))
+        return False
     batch.clear()
+    return True
 
 
 def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: set[str]) -> list[Problem]:
