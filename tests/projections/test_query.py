@@ -330,7 +330,7 @@ artifact_leaves = st.one_of(
     negated(text_leaves("input_of_runs__outputs__key")),
 )  # fmt: skip
 EXAMPLES = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
