@@ -22,7 +22,7 @@ Handler: TypeAlias = Callable[[RecordedEvent, Any], Sequence[Operation]]
 HANDLERS: Final[dict[type[event.Event], Handler]] = {}
 """The handler of each kind of event; kinds without rows of their own are in `WITHOUT_ROWS`."""
 
-WITHOUT_ROWS: Final = frozenset({user.LoginFailed, store.ExportMade, store.CheckpointSealed, event.UnknownEvent})
+WITHOUT_ROWS: Final = frozenset({event.UnknownEvent})
 """Kinds of event that stand in the log alone, since no registry shows them."""
 
 _INSERT_USER: Final = Insert(schema.USERS)
@@ -227,6 +227,14 @@ def _artifact_updated(e: RecordedEvent, fact: artifact.ArtifactUpdated) -> Seque
 def _storage_made_default(e: RecordedEvent, fact: storage.StorageMadeDefault) -> Sequence[Operation]:
     # The event stands in the store's stream, since it is the store that changes.
     return ((_SET_DEFAULT_STORAGE, (fact.storage, e.version, e.stream)),)
+
+
+@_handles(user.LoginFailed)
+@_handles(store.ExportMade)
+@_handles(store.CheckpointSealed)
+def _noted_by_store(e: RecordedEvent, _fact: event.Event) -> Sequence[Operation]:
+    # Nothing is shown of it, but the next event in the store's stream has to know that it came before.
+    return ((_SET_REVISION[schema.STORES], (e.version, e.stream)),)
 
 
 def _output_edge(e: RecordedEvent, run_id: str, kind: str) -> tuple[Scalar, ...]:
