@@ -250,13 +250,11 @@ class _Description:
         yield Entity(self.log, _present(log))
         # No times: two exports of one position are the same, byte for byte.
         yield Activity(self.activity, None, None, ((v.TYPE, v.EXPORTING),))
-        generation, usage = Name(f"generation:{self.bundle[7:]}"), Name(f"usage:{self.bundle[7:]}")
-        yield Generation(generation, self.bundle, self.activity)
-        yield Usage(usage, self.activity, self.log)
-        association = Name(f"association:{self.bundle[7:]}")
-        yield Association(association, self.activity, agent, None, ((v.ROLE, v.EXPORTER),))
-        derivation = Name(f"derivation:{self.bundle[7:]}")
-        yield Derivation(derivation, self.bundle, self.log, self.activity, generation, usage)
+        slug = self.bundle.removeprefix("export:")
+        # No usage of the log: `?run prov:used ?artifact` is to find runs and artifacts and nothing else.
+        yield Generation(Name(f"generation:{slug}"), self.bundle, self.activity)
+        yield Association(Name(f"association:{slug}"), self.activity, agent, None, ((v.ROLE, v.EXPORTER),))
+        yield Derivation(None, self.bundle, self.log)
         yield Bundle(self.bundle)
 
 

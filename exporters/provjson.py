@@ -54,17 +54,14 @@ def _body(statement: Statement) -> str:
         if value is not None:
             parts.append(f'"prov:{term}": "{value}"')
     attributes: Attributes = statement.attributes  # type: ignore[attr-defined]
-    for name, values in _by_name(attributes).items():
-        texts = [_value(value) for value in values]
-        parts.append(f'"{name}": {texts[0]}' if len(texts) == 1 else f'"{name}": [{", ".join(texts)}]')
+    names = [name for name, _ in attributes]
+    if len(set(names)) == len(names):
+        parts += [f'"{name}": {_value(value)}' for name, value in attributes]
+    else:
+        for name in dict.fromkeys(names):
+            texts = [_value(value) for other, value in attributes if other == name]
+            parts.append(f'"{name}": {texts[0]}' if len(texts) == 1 else f'"{name}": [{", ".join(texts)}]')
     return f"{{{', '.join(parts)}}}"
-
-
-def _by_name(attributes: Attributes) -> dict[Name, list[Value]]:
-    grouped: dict[Name, list[Value]] = {}
-    for name, value in attributes:
-        grouped.setdefault(name, []).append(value)
-    return grouped
 
 
 def _value(value: Value) -> str:

@@ -151,9 +151,9 @@ class _Sink:
 
 def test_memory_does_not_grow_with_the_store(tmp_path: Path, many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Rows come in batches; with small ones every buffer is full in the small store already.
-    monkeypatch.setattr(sqlite, "_FETCH_ROWS", 25)
+    monkeypatch.setattr(sqlite, "_FETCH_ROWS", 10)
     peaks: list[int] = []
-    for n_artifacts in (600, 3_000):
+    for n_artifacts in (300, 1_200):
         log = EventLog.connect(tmp_path / f"{n_artifacts}.db", create=True)
         many(log, n_artifacts)
         head = log.head()
