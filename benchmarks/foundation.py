@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks.measure import Figure, median_seconds, process_cpu_s, process_peak_mb, seconds
 from lineagelog import Artifact, Run, Store, Transform
-from lineagelog.adapters.storage import Hashed, Storage
 from lineagelog.domain.artifact import ArtifactRegistered
 from lineagelog.domain.event import NewEvent
 from lineagelog.domain.ids import new_id, new_uid, versioned_uid
@@ -28,7 +27,19 @@ def _store() -> Iterator[Store]:
 
 
 def bulk_save(n: int = 10_000) -> Iterator[Figure]:
-    """Save artifacts that lie in storage already, in one call; hashing is left out."""
+    """Save artifacts that lie in storage already, in one call, the median of three stores; hashing is left out."""
+    took = statistics.median(_bulk_save(n) for _ in range(3))
+    limit, rate = _bare_insert(n), n / took
+    yield Figure(
+        f"bulk save of {n:,} artifacts in storage, hashing left out",
+        f"{rate:,.0f}/s",
+        "10,000/s",
+        f"bare INSERT of as many rows of the same width: {n / limit:,.0f}/s, ratio {took / limit:.1f}",
+        rate >= 10_000,
+    )
+
+
+def _bulk_save(n: int) -> float:
     with _store() as store:
         assert store.folder is not None
         folder = store.folder / "data"
@@ -37,28 +48,15 @@ def bulk_save(n: int = 10_000) -> Iterator[Figure]:
             (folder / f"{number:05d}.txt").write_text(str(number))
         with Run(Transform("import")):
             artifacts = [Artifact(path) for path in sorted(folder.iterdir())]
-            hashed = {
-                artifact._place: _hash(store.storage_backend(artifact._place[0]), artifact)
-                for artifact in artifacts
-                if artifact._place
-            }
             backend = store.storage_backend(store.default_storage_id)
-            original = type(backend).hash_in_place
-            by_path = {place[1]: known for place, known in hashed.items()}
-            type(backend).hash_in_place = lambda self, path, progress=None: by_path[path]  # type: ignore[method-assign]
+            kind = type(backend)
+            original = kind.hash_in_place
+            known = {path: backend.hash_in_place(path) for _, path in (a._place for a in artifacts if a._place)}
+            kind.hash_in_place = lambda _self, path, _progress=None: known[path]  # type: ignore[method-assign]
             try:
-                took = seconds(lambda: store.save(artifacts))
+                return seconds(lambda: store.save(artifacts))
             finally:
-                type(backend).hash_in_place = original  # type: ignore[method-assign]
-        limit = _bare_insert(n)
-    rate = n / took
-    yield Figure(
-        f"bulk save of {n:,} artifacts in storage, hashing left out",
-        f"{rate:,.0f}/s",
-        "10,000/s",
-        f"bare INSERT of as many rows of the same width: {n / limit:,.0f}/s, ratio {took / limit:.1f}",
-        rate >= 10_000,
-    )
+                kind.hash_in_place = original  # type: ignore[method-assign]
 
 
 def single_save(n: int = 300) -> Iterator[Figure]:
@@ -150,7 +148,7 @@ def export_memory() -> Iterator[Figure]:
                 _append_history(store, n)
                 code = (
                     "import lineagelog as ln\n"
-                    f"ln.open({str(store.folder)!r}).export('/dev/null' if False else {str(store.folder)!r} + '/out', "
+                    f"ln.open({str(store.folder)!r}).export({str(store.folder)!r} + '/out', "
                     f"format={format_name!r}, record=False)"
                 )
                 peaks.append(process_peak_mb(code))
@@ -171,11 +169,6 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "rebuild": rebuild,
     "export-memory": export_memory,
 }
-
-
-def _hash(backend: Storage, artifact: Artifact) -> Hashed:
-    assert artifact._place is not None
-    return backend.hash_in_place(artifact._place[1])
 
 
 def _artifact(storage: str, number: int, run: str | None = None) -> ArtifactRegistered:
