@@ -170,6 +170,7 @@ class _Connection:
 
     def __init__(self, path: Path | None, *, read_only: bool, reader: bool = False) -> None:
         self.pid = os.getpid()
+        self._reader = reader
         self._lock_path: Path | None = None
         if path is None:
             self.sqlite = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -198,8 +199,9 @@ class _Connection:
 
     def _configure(self) -> None:
         settings = ["synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF", "mmap_size=0"]
-        # A bulk append touches pages all over the indexes; 64 MB hold those of some hundred thousand rows.
-        settings.append("cache_size=-65536")
+        # A bulk append touches pages all over the indexes; 64 MB hold those of some hundred thousand rows. A view that is
+        # streamed from passes each page once, and should not remember them.
+        settings.append(f"cache_size={-2_000 if self._reader else -65_536}")
         if sys.platform == "darwin":
             # On macOS only F_FULLFSYNC reaches the medium.
             settings += ["fullfsync=ON", "checkpoint_fullfsync=ON"]
