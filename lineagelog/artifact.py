@@ -157,10 +157,9 @@ class Artifact(Record):
         prefix = check_key(key if key is not None else folder.resolve().name)
         files = sorted(
             Path(parent) / name
-            for parent, folders, names in os.walk(folder)
-            for name in names
+            for parent, _, names in os.walk(folder)
             if location.FOLDER not in Path(parent).relative_to(folder).parts
-            if folders is not None
+            for name in names
         )
         return [
             cls(file, key=None if in_place else f"{prefix}/{file.relative_to(folder).as_posix()}", run=run)

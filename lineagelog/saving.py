@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from lineagelog import current, location, message
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, Version, place_content
-from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, StoreUnavailableError
+from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, InvalidValueError, StoreUnavailableError
 from lineagelog.domain.event import NewEvent
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, Id, new_id, new_uid, versioned_uid
 from lineagelog.domain.run import check_open
@@ -127,6 +127,10 @@ def _run_of(artifact: Artifact) -> Run | None:
     if run is False:
         return None
     if run is not None:
+        if run.store is not artifact.store:
+            raise InvalidValueError(
+                "the run", f"belongs to the store {run.store.name}, the artifact to {artifact.store.name}"
+            )
         if not run._saved:
             run.save()
         return run

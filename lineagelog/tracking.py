@@ -1,7 +1,7 @@
 """`track()` and `finish()`: a script or notebook records itself.
 
 The run that `track()` starts holds for the whole process. It ends at `finish()`; without it at the end of the process: as failed
-after an uncaught exception, as aborted after an interrupt, else as finished.
+after an uncaught exception or `sys.exit` with a status other than 0, as aborted after an interrupt, else as finished.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from lineagelog import current, message
 from lineagelog.domain.errors import InvalidValueError, LineageLogError, NoRunError, RunClosedError
@@ -23,6 +23,7 @@ from lineagelog.store import Store
 from lineagelog.transform import Transform
 
 _hooks_installed = False
+_exit_status: list[Any] = []
 
 
 def track(
@@ -132,6 +133,15 @@ def _install_hooks() -> None:
         previous_hook(kind, error, trace)
 
     sys.excepthook = on_exception
+    previous_exit = sys.exit
+
+    def on_exit(status: Any = None) -> NoReturn:
+        # The interpreter tells nobody about SystemExit: neither the hook for exceptions nor that for the end sees it. It
+        # may still be caught on its way up, so the run ends only when the process does.
+        _exit_status[:] = [status]
+        previous_exit(status)
+
+    sys.exit = on_exit
     on_main_thread = threading.current_thread() is threading.main_thread()
     if on_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_terminate)
@@ -153,7 +163,7 @@ def _on_terminate(number: int, _frame: FrameType | None) -> None:
 def _at_exit(pid: int) -> None:
     # A forked child inherits the registration, but the run belongs to its parent.
     if os.getpid() == pid:
-        _end(None)
+        _end(SystemExit(_exit_status[0]) if _exit_status else None)
 
 
 def _end(error: BaseException | None) -> None:
