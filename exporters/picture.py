@@ -6,8 +6,11 @@ with the `pygraphviz` wheel, so no other program is needed.
 
 from __future__ import annotations
 
+import os
+import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from html import escape
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -71,12 +74,33 @@ def render(graph: Graph, format: Format = "svg") -> bytes:  # noqa: A002 - the n
     import pygraphviz
 
     try:
-        drawn = pygraphviz.AGraph(string=dot).draw(
-            format=format, prog="dot", args=f"-Gdpi={_DPI}" if format == "png" else ""
-        )
+        with _without_font_warnings():
+            drawn = pygraphviz.AGraph(string=dot).draw(
+                format=format, prog="dot", args=f"-Gdpi={_DPI}" if format == "png" else ""
+            )
     except (OSError, ValueError) as exc:
         raise ExportError(f"the picture of {len(graph.runs):,} runs could not be laid out: {exc}") from exc
     return bytes(drawn)
+
+
+@contextmanager
+def _without_font_warnings() -> Iterator[None]:
+    """Keep Fontconfig quiet, whose copy in the wheel may be older than the system's configuration it reads.
+
+    It writes to the file descriptor itself, so that is turned aside; whatever else was written meanwhile is passed on.
+    """
+    with tempfile.TemporaryFile() as aside:
+        original = os.dup(2)
+        try:
+            os.dup2(aside.fileno(), 2)
+            yield
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            aside.seek(0)
+            rest = b"".join(line for line in aside if not line.startswith(b"Fontconfig "))
+            if rest:
+                os.write(2, rest)
 
 
 def to_dot(graph: Graph) -> str:

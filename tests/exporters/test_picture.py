@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from xml.etree import ElementTree as ET
@@ -158,3 +159,17 @@ def test_a_long_key_loses_its_middle() -> None:
     assert shorten(key, 30).endswith("station_7.csv")
     assert len(shorten(key, 30)) == 30
     assert shorten("short.csv") == "short.csv"
+
+
+def test_what_the_layout_engine_says_of_fonts_is_not_shown_and_the_rest_is(
+    small: Graph, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = pygraphviz.AGraph.draw
+
+    def noisy(self: object, *arguments: object, **options: object) -> object:
+        os.write(2, b'Fontconfig warning: "fonts.conf": unknown element\nsomething else\n')
+        return draw(self, *arguments, **options)
+
+    monkeypatch.setattr(pygraphviz.AGraph, "draw", noisy)
+    assert render(small).startswith(b"<?xml")
+    assert capfd.readouterr().err == "something else\n"
