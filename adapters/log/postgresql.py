@@ -64,6 +64,7 @@ class PostgreSQLDatabase(Database):
         self.name = redact_url(url)
         self._local = threading.local()
         self._pid = os.getpid()
+        self._closed = False
         self._all: dict[psycopg.Connection[Row], threading.Thread] = {}
         digest = hashlib.sha256(f"lineagelog:{self.schema}".encode()).digest()
         self._lock_key = int.from_bytes(digest[:8], "big", signed=True)
@@ -124,6 +125,7 @@ class PostgreSQLDatabase(Database):
     def close(self) -> None:
         """Close all connections that belong to this process."""
         self._forget_parent()
+        self._closed = True
         for connection in tuple(self._all):
             connection.close()
         self._all.clear()
@@ -138,6 +140,8 @@ class PostgreSQLDatabase(Database):
 
     def _connection(self) -> psycopg.Connection[Row]:
         self._forget_parent()
+        if self._closed:
+            raise StoreUnavailableError(f"{self.name} has been closed; open the store again")
         connection: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
         if connection is None or connection.closed or connection.broken:
             for other, thread in tuple(self._all.items()):

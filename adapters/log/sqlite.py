@@ -65,6 +65,7 @@ class SQLiteDatabase(Database):
         self._timeout_s = lock_timeout_s
         self._local = threading.local()
         self._all: dict[_Connection, threading.Thread] = {}
+        self._closed = False
         self._memory: _Connection | None = None
         self.name = str(path) if path else "a database in memory"
         if path is None:
@@ -92,13 +93,14 @@ class SQLiteDatabase(Database):
 
     def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
         """Run a query on its own and return all rows."""
-        with _translated(self.name):
-            return self._connection().sqlite.execute(sql, parameters).fetchall()
+        connection = self._connection()
+        with connection.mutex, _translated(self.name):
+            return connection.sqlite.execute(sql, parameters).fetchall()
 
     @contextmanager
     def _write(self) -> Iterator[Transaction]:
         connection = self._connection()
-        with connection.lock(self._timeout_s), _translated(self.name):
+        with connection.mutex, connection.lock(self._timeout_s), _translated(self.name):
             sqlite = connection.sqlite
             sqlite.execute("BEGIN IMMEDIATE")
             try:
@@ -117,7 +119,9 @@ class SQLiteDatabase(Database):
             with _translated(self.name):
                 yield _SQLiteReader(self._memory.sqlite)
             return
-        connection = self._connect(reader=True)
+        self._refuse_if_closed()
+        with _translated(self.name):
+            connection = _Connection(self._path, read_only=self.read_only, reader=True)
         try:
             with _translated(self.name):
                 connection.sqlite.execute("BEGIN")
@@ -125,7 +129,6 @@ class SQLiteDatabase(Database):
                 connection.sqlite.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
                 yield _SQLiteReader(connection.sqlite)
         finally:
-            self._all.pop(connection, None)
             connection.close(self._timeout_s)
 
     def table_names(self) -> set[str]:
@@ -137,13 +140,15 @@ class SQLiteDatabase(Database):
         return {name for (name,) in self.read("SELECT name FROM sqlite_schema WHERE type = 'trigger'")}
 
     def close(self) -> None:
-        """Close all connections that belong to this process."""
+        """Close all connections that belong to this process; calls that other threads have begun are waited for."""
+        self._closed = True
         for connection in tuple(self._all):
             connection.close(self._timeout_s)
         self._all.clear()
         self._local = threading.local()
 
     def _connection(self) -> _Connection:
+        self._refuse_if_closed()
         if self._memory is not None:
             return self._memory
         connection: _Connection | None = getattr(self._local, "connection", None)
@@ -158,11 +163,15 @@ class SQLiteDatabase(Database):
             connection = self._local.connection = self._connect()
         return connection
 
-    def _connect(self, *, reader: bool = False) -> _Connection:
+    def _connect(self) -> _Connection:
         with _translated(self.name):
-            connection = _Connection(self._path, read_only=self.read_only, reader=reader)
+            connection = _Connection(self._path, read_only=self.read_only)
         self._all[connection] = threading.current_thread()
         return connection
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError(f"{self.name} has been closed; open the store again")
 
 
 class _Connection:
@@ -170,6 +179,8 @@ class _Connection:
 
     def __init__(self, path: Path | None, *, read_only: bool, reader: bool = False) -> None:
         self.pid = os.getpid()
+        # Closing a connection while another thread runs a statement on it would crash the interpreter.
+        self.mutex = threading.RLock()
         self._reader = reader
         self._lock_path: Path | None = None
         if path is None:
@@ -234,12 +245,13 @@ class _Connection:
         """Close the connection under the lock, since closing the last one runs a checkpoint."""
         if self.pid != os.getpid():
             return
-        try:
-            with self.lock(timeout_s):
+        with self.mutex:
+            try:
+                with self.lock(timeout_s):
+                    self.sqlite.close()
+            except StoreUnavailableError:
+                # A writer holds the lock, so it has the database open, and ours is not the last connection.
                 self.sqlite.close()
-        except StoreUnavailableError:
-            # A writer holds the lock, so it has the database open, and ours is not the last connection.
-            self.sqlite.close()
 
 
 class _SQLiteReader(Reader):
@@ -363,6 +375,8 @@ def _translated(name: str) -> Iterator[None]:
             raise StoreReadOnlyError(f"{name} can be read but not written; nothing was recorded ({exc})") from exc
         if "locked" in text or "unable to open" in text or "disk" in text or "full" in text:
             raise StoreUnavailableError(f"{name} cannot be used now: {exc}; nothing was recorded, try again") from exc
+        raise StorageError(f"{name} could not carry out a statement: {exc}") from exc
+    except sqlite3.ProgrammingError as exc:
         raise StorageError(f"{name} could not carry out a statement: {exc}") from exc
     except sqlite3.DatabaseError as exc:
         raise StorageError(f"{name} is damaged or not a SQLite database: {exc}; restore it from a backup") from exc

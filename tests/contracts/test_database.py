@@ -263,6 +263,24 @@ def test_a_closed_database_leaves_its_data_to_the_next(things: Database, databas
         again.close()
 
 
+def test_closing_while_another_thread_reads_ends_it_with_an_error_of_ours(things: Database) -> None:
+    started = threading.Event()
+
+    def read() -> None:
+        with pytest.raises(StorageError):  # noqa: PT012 - it is the loop that must end so
+            while True:
+                things.read("SELECT count(*) FROM things")
+                started.set()
+
+    def close() -> None:
+        started.wait(30)
+        things.close()
+
+    run_all([read, close])
+    with pytest.raises(StorageError, match="has been closed; open the store again"):
+        things.read("SELECT 1")
+
+
 def run_all(tasks: list[object]) -> None:
     """Run functions in threads, and raise the first error of any."""
     errors: list[BaseException] = []

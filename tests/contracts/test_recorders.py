@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,15 @@ class UsesRecorder:
 
     def create_recorder(self) -> Any:
         database = connect(self.address, create=True)
-        self.addCleanup(database.close)  # type: ignore[attr-defined]
+        before = set(threading.enumerate())
+
+        def close() -> None:
+            # Some cases leave threads behind that are about to end.
+            for thread in set(threading.enumerate()) - before:
+                thread.join(10)
+            database.close()
+
+        self.addCleanup(close)  # type: ignore[attr-defined]
         return self.recorder_class(database)
 
 

@@ -140,7 +140,7 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "why"), REFUSED, ids=[f"{value!r:.30}" for value, _ in REFUSED])
+@pytest.mark.parametrize(("value", "why"), REFUSED, ids=[f"{type(value).__name__}, {why}" for value, why in REFUSED])
 @pytest.mark.filterwarnings("ignore:.*longdouble")
 def test_what_json_cannot_hold_is_refused_wherever_it_stands(value: Any, why: str) -> None:
     with pytest.raises(InvalidValueError, match=f"^params .*{why}"):
