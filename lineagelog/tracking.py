@@ -23,6 +23,8 @@ from lineagelog.store import Store
 from lineagelog.transform import Transform
 
 _hooks_installed = False
+_run_pid: int | None = None
+"""The process that started the run of `track()`. A forked child saves into that run, but only its own process ends it."""
 _exit_status: list[Any] = []
 
 
@@ -55,6 +57,7 @@ def track(
     """
     from lineagelog.adapters import environment, git, script
 
+    global _run_pid
     if isinstance(transform, str):
         uid, transform = transform, None
     target = store if store is not None else current.current_store()
@@ -79,11 +82,12 @@ def track(
     run._environment = environment.capture()
     run._command = list(sys.orig_argv)
     run._git = git.git_state(code.path) if code is not None and code.path is not None else None
-    if previous is not None:
+    if previous is not None and _run_pid == os.getpid():
         _finish_previous(previous)
     transform.save()
     run.save()
     current.set_process_run(run)
+    _run_pid = os.getpid()
     _install_hooks()
     action = "created" if transform._is_new else "using"
     message.info(f"{action} Transform(uid={transform.uid!r}, key={transform.key!r})")
@@ -125,7 +129,7 @@ def _install_hooks() -> None:
     if _hooks_installed:
         return
     _hooks_installed = True
-    atexit.register(_at_exit, os.getpid())
+    atexit.register(_at_exit)
     previous_hook = sys.excepthook
 
     def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -150,7 +154,8 @@ def _install_hooks() -> None:
 def _on_terminate(number: int, _frame: FrameType | None) -> None:
     """Record the interrupt, then let the signal do what it would have done."""
     run = current.process_run()
-    if run is not None:
+    # Pools of processes end their workers by this very signal.
+    if run is not None and _run_pid == os.getpid():
         current.set_process_run(None)
         try:
             run.abort("SIGTERM")
@@ -160,15 +165,13 @@ def _on_terminate(number: int, _frame: FrameType | None) -> None:
     os.kill(os.getpid(), number)
 
 
-def _at_exit(pid: int) -> None:
-    # A forked child inherits the registration, but the run belongs to its parent.
-    if os.getpid() == pid:
-        _end(SystemExit(_exit_status[0]) if _exit_status else None)
+def _at_exit() -> None:
+    _end(SystemExit(_exit_status[0]) if _exit_status else None)
 
 
 def _end(error: BaseException | None) -> None:
     run = current.process_run()
-    if run is None:
+    if run is None or _run_pid != os.getpid():
         return
     current.set_process_run(None)
     try:

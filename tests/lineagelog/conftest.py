@@ -74,7 +74,7 @@ def _checked(store: Store) -> Iterator[Store]:
 def refused(store: Store) -> Refused:
     """Call something that must be refused with one clear error of this project, and nothing recorded."""
 
-    def call(error: type[LineageLogError], function: Callable[[], object], match: str = "") -> LineageLogError:
+    def call(error: type[LineageLogError], function: Callable[[], object], match: str | None = None) -> LineageLogError:
         before = store.log.head()
         with pytest.raises(error, match=match) as caught:
             function()

@@ -31,7 +31,8 @@ def test_init_over_an_existing_store_changes_nothing(
     before = sorted(path.name for path in (store_folder / ".lineagelog").iterdir())
     refused(errors.StoreExistsError, lambda: ln.init(storage=store_folder, name="other"), "open it with")
     assert sorted(path.name for path in (store_folder / ".lineagelog").iterdir()) == before
-    assert Store.open(store_folder).name == "study"
+    with Store.open(store_folder) as again:
+        assert again.name == "study"
 
 
 def test_a_database_holds_one_store(postgresql_address: str, tmp_path: Path) -> None:

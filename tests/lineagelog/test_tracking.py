@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import lineagelog as ln
+from lineagelog import errors
+from lineagelog.store import Store
+
+RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
+StartScript = Callable[..., "subprocess.Popen[str]"]
+Interrupt = Callable[["subprocess.Popen[str]", signal.Signals], int]
+
+TRACK = """
+    '''Clean the table.
+
+    More words.
+    '''
+    import lineagelog as ln
+    ln.track()
+"""
+
+
+def test_a_script_that_ends_without_finish_is_finished(store: Store, run_script: RunScript, tmp_path: Path) -> None:
+    done = run_script(TRACK, name="clean.py", arguments=("--level", "3"))
+    run = store.Run.get()
+    assert run.status == "finished"
+    assert run.finished_at is not None
+    assert run.finished_at >= run.started_at
+    transform = run.transform
+    assert (transform.key, transform.type, transform.description) == ("clean.py", "script", "Clean the table.")
+    assert transform.source_code == (tmp_path / "scripts/clean.py").read_text()
+    assert run.command[-3:] == [str(tmp_path / "scripts/clean.py"), "--level", "3"]
+    assert run.host
+    assert "finished Run" in done.stderr
+    assert done.stdout == ""
+
+
+def test_finish_ends_the_run_at_once(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import lineagelog as ln
+        run = ln.track(name="first try")
+        assert ln.finish().status == "finished"
+        assert ln.Run.get(run.uid).status == "finished"
+        try:
+            ln.finish()
+        except ln.errors.NoRunError as error:
+            assert "ln.track()" in str(error)
+        else:
+            raise AssertionError("there was nothing to finish")
+        """
+    )
+    assert sqlite_store.Run.get().name == "first try"
+
+
+def test_the_same_source_is_the_same_version_and_changed_source_the_next(
+    sqlite_store: Store, run_script: RunScript
+) -> None:
+    run_script(TRACK)
+    run_script(TRACK)
+    run_script(TRACK + "    print('changed')\n")
+    first, second, third = sqlite_store.Run.all()
+    assert first.transform == second.transform
+    assert third.transform.uid[:12] == first.transform.uid[:12]
+    assert third.transform != first.transform
+    assert [version.is_latest for version in third.transform.versions] == [False, True]
+    # Going back to the old source is the old version, which is not rewritten.
+    run_script(TRACK)
+    assert sqlite_store.Run.all()[3].transform == first.transform
+    assert first.transform.runs.count() == 3
+
+
+def test_one_environment_is_recorded_for_equal_runs(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(TRACK)
+    run_script(TRACK)
+    first, second = sqlite_store.Run.all()
+    assert first.environment_id == second.environment_id
+    assert [event.topic for event in sqlite_store.events(topic="environment.recorded")] == ["environment.recorded.1"]
+    environment = first.environment
+    assert environment is not None
+    assert "msgspec" in environment["packages"]
+    assert environment["python"].startswith("3.")
+
+
+def test_a_uid_keeps_a_renamed_script_one_family(sqlite_store: Store, run_script: RunScript) -> None:
+    code = "import lineagelog as ln\nln.track('1LCd8kco9lZU')\n"
+    run_script(code, name="old.py")
+    run_script(code + "print()\n", name="new.py")
+    old, new = sqlite_store.Transform.all()
+    assert (old.uid, new.uid) == ("1LCd8kco9lZU0000", "1LCd8kco9lZU0001")
+    assert (old.key, new.key, old.is_latest, new.is_latest) == ("old.py", "new.py", False, True)
+
+
+def test_parameters_are_kept_and_secrets_are_not(store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import datetime, pathlib
+        import numpy as np
+        import lineagelog as ln
+        ln.track(params={
+            "lr": 0.1, "layers": [64, {"size": 8}], "seed": np.int64(7), "day": datetime.date(2026, 11, 21),
+            "path": pathlib.Path("data/in.csv"), "none": None, "on": True,
+            "database": {"url": "postgresql://ada:hunter22@host/db", "password": "hunter22"},
+        })
+        """
+    )
+    run = store.Run.get()
+    database = run.params.pop("database")
+    assert run.params == {
+        "lr": 0.1,
+        "layers": [64, {"size": 8}],
+        "seed": 7,
+        "day": "2026-11-21",
+        "path": "data/in.csv",
+        "none": None,
+        "on": True,
+    }
+    assert "hunter22" not in str(database)
+    assert not any("hunter22" in str(event.fact) for event in store.events(topic="run"))
+    assert store.Run.filter(params__layers__1__size__gte=8).count() == 1
+    assert store.Run.filter(params__lr__gt=0.5).count() == 0
+
+
+def test_an_exception_makes_the_run_failed_with_its_traceback(store: Store, run_script: RunScript) -> None:
+    done = run_script(TRACK + "    def divide():\n        return 1 / 0\n    divide()\n", returncode=1)
+    run = store.Run.get()
+    assert (run.status, run.error_type, run.error_message) == ("failed", "ZeroDivisionError", "division by zero")
+    assert "in divide" in (run.error_traceback or "")
+    assert "ZeroDivisionError" in done.stderr, "the exception must still be shown"
+
+
+def test_an_exit_with_an_error_makes_the_run_failed(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(TRACK + "    import sys\n    sys.exit('no input')\n", name="a.py", returncode=1)
+    run_script(TRACK + "    import sys\n    sys.exit(3)\n", name="b.py", returncode=3)
+    run_script(TRACK + "    import sys\n    sys.exit()\n", name="c.py")
+    assert [run.status for run in sqlite_store.Run.all()] == ["failed", "failed", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "returncode"),
+    [(signal.SIGINT, "SIGINT", -signal.SIGINT), (signal.SIGTERM, "SIGTERM", -signal.SIGTERM)],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_an_interrupt_makes_the_run_aborted(
+    sqlite_store: Store,
+    start_script: StartScript,
+    interrupt: Interrupt,
+    number: signal.Signals,
+    name: str,
+    returncode: int,
+) -> None:
+    process = start_script(TRACK + "    import time\n    print('ready', flush=True)\n    time.sleep(60)\n")
+    assert interrupt(process, number) == returncode
+    run = sqlite_store.Run.get()
+    assert (run.status, run.error_type) == ("aborted", name)
+
+
+def test_a_second_track_ends_the_first_run(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import lineagelog as ln
+        first = ln.track(ln.Transform("one"))
+        second = ln.track(ln.Transform("two"))
+        assert ln.Run.get(first.uid).status == "finished"
+        assert ln.Run.get(second.uid).status == "started"
+        assert second.initiated_by_run is None, "the first had ended"
+        """
+    )
+    assert [run.status for run in sqlite_store.Run.all()] == ["finished", "finished"]
+
+
+def test_a_refused_track_leaves_the_first_run_running(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import lineagelog as ln
+        first = ln.track(ln.Transform("one"))
+        try:
+            ln.track(ln.Transform("two"), params={"x": float("nan")})
+        except ln.errors.InvalidValueError:
+            pass
+        assert ln.Run.get().status == "started"
+        """
+    )
+    assert sqlite_store.Transform.get().key == "one"
+
+
+def test_the_git_commit_of_the_script_is_recorded(sqlite_store: Store, run_script: RunScript, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+
+    def git(*arguments: str) -> str:
+        identity = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+        for who in ("AUTHOR", "COMMITTER"):
+            identity |= {f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.org"}
+        done = subprocess.run(
+            ["git", *arguments], cwd=checkout, env=os.environ | identity, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    git("init", "--quiet", "--initial-branch", "main")
+    git("remote", "add", "origin", "https://ada:hunter22@example.org/study.git")
+    (checkout / "notes.txt").write_text("1")
+    (checkout / "clean.py").write_text("import lineagelog as ln\nln.track()\n")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    code = (checkout / "clean.py").read_text()
+    run_script(code, name="clean.py", folder=checkout)
+    (checkout / "notes.txt").write_text("2")
+    run_script(code, name="clean.py", folder=checkout)
+    clean, dirty = sqlite_store.Run.all()
+    assert clean.git_commit == dirty.git_commit == git("rev-parse", "HEAD")
+    assert (clean.git_dirty, dirty.git_dirty) == (False, True)
+    assert (clean.git_branch, clean.git_path) == ("main", "clean.py")
+    assert clean.git_remote is not None
+    assert "hunter22" not in clean.git_remote
+
+
+def test_the_source_that_ran_is_hashed_as_it_was_and_stored_without_secrets(
+    sqlite_store: Store, run_script: RunScript, tmp_path: Path
+) -> None:
+    import hashlib
+
+    run_script('import lineagelog as ln\npassword = "hunter22hunter22"\nln.track()\n')
+    transform = sqlite_store.Transform.get()
+    assert transform.hash == hashlib.sha256((tmp_path / "scripts/script.py").read_bytes()).hexdigest()
+    assert transform.source_redacted
+    assert "hunter22" not in (transform.source_code or "")
+
+
+def test_what_a_child_process_does_cannot_end_the_run_of_its_parent(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import multiprocessing, os, signal, sys, time
+        import lineagelog as ln
+
+        def work(number):
+            return number * 2
+
+        if __name__ == "__main__":
+            ln.track(ln.Transform("parent"))
+            # Leaving the block sends SIGTERM to the workers, which have inherited the handler.
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                assert pool.map(work, [1, 2]) == [2, 4]
+            pid = os.fork()
+            if pid == 0:
+                sys.stderr = None
+                raise RuntimeError("only in the child")
+            os.waitpid(pid, 0)
+            assert ln.Run.get().status == "started", ln.Run.get().status
+        """,
+        PYTHONWARNINGS="default",
+    )
+    assert sqlite_store.Run.get().status == "finished"
+
+
+def test_a_forked_child_may_track_a_run_of_its_own(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import os
+        import lineagelog as ln
+        parent = ln.track(ln.Transform("parent"))
+        pid = os.fork()
+        if pid == 0:
+            ln.track(ln.Transform("child"))
+            raise SystemExit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert ln.Run.get(parent.uid).status == "started"
+        """
+    )
+    parent, child = sqlite_store.Run.all()
+    assert (parent.status, child.status) == ("finished", "finished")
+    assert child.initiated_by_run == parent
+
+
+def test_a_script_without_a_store_says_how_to_make_one(run_script: RunScript, tmp_path: Path) -> None:
+    done = run_script(TRACK, returncode=1, LINEAGELOG_STORE=str(tmp_path / "nowhere"))
+    assert "StoreNotFoundError" in done.stderr
+    assert "prov init" in done.stderr
+
+
+def test_code_that_has_no_file_needs_a_transform(sqlite_store: Store, script_environment: dict[str, str]) -> None:
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", "import lineagelog as ln; ln.track()"],
+        capture_output=True,
+        text=True,
+        env=script_environment,
+    )
+    assert done.returncode == 1
+    assert "interactive session" in done.stderr
+    assert not sqlite_store.Run.all()
+
+
+def test_track_takes_a_transform_or_a_uid_only(sqlite_store: Store) -> None:
+    head = sqlite_store.log.head()
+    with pytest.raises(TypeError, match="int"):
+        ln.track(3)  # type: ignore[arg-type]
+    with pytest.raises(errors.InvalidValueError, match="uid"):
+        ln.track("short")
+    assert sqlite_store.log.head() == head
+
+
+def test_the_user_of_the_environment_variable_is_the_actor_of_a_script(store: Store, run_script: RunScript) -> None:
+    store.login("ada", name="Ada")
+    store.logout()
+    run_script(TRACK, LINEAGELOG_USER="ada")
+    created_by = store.Run.get().created_by
+    assert created_by is not None
+    assert created_by.handle == "ada"
