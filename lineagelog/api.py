@@ -59,6 +59,12 @@ def connect(address: str | os.PathLike[str], *, keep: bool = False) -> Store:
     if "://" not in text and "/" not in text and len(named) == 1 and not os.path.isdir(text):  # noqa: PTH112 - a text, not yet a path
         text = named[0]["location"]
     opened = Store.open(text)
+    if keep:
+        try:
+            _keep(opened, text)
+        except BaseException:
+            opened.close()
+            raise
     current.set_current_store(opened)
     return opened
 

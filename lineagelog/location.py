@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from lineagelog.domain.errors import StoreNotFoundError, StoreUnavailableError
+from lineagelog.domain.errors import StoreExistsError, StoreNotFoundError, StoreUnavailableError
 
 FOLDER: Final = ".lineagelog"
 DATABASE: Final = "store.db"
@@ -104,6 +104,36 @@ def point_to(folder: Path, start: Path) -> Path | None:
     target = os.path.relpath(folder, start)
     pointer.write_text(f"{_POINTER_PREFIX}{target}\n")
     return pointer
+
+
+def attach(start: Path, config: Config, password: str | None) -> Path:
+    """Make `start` a folder of a store whose database is on a server, so that work in it finds the store.
+
+    Returns:
+        The folder that was made in it, or that was there already.
+
+    Raises:
+        StoreExistsError: The folder holds another store.
+    """
+    target = home(start)
+    if has_store(start):
+        existing, _ = read_config(start)
+        if existing.id != config.id:
+            raise StoreExistsError(
+                f"{start} holds another store ({existing.name}); work on this one from another folder"
+            )
+        return target
+    target.unlink(missing_ok=True)
+    target.mkdir()
+    write_config(target, config, password)
+    return target
+
+
+def forget_pointer(folder: Path, start: Path) -> None:
+    """Remove the file in `start` that points to a store's folder, if there is one."""
+    pointer = start / FOLDER
+    if pointer.is_file() and (start / pointer.read_text().strip().removeprefix(_POINTER_PREFIX)).resolve() == folder:
+        pointer.unlink()
 
 
 def known_stores() -> list[dict[str, str]]:

@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from lineagelog.audit import Checkpoint, VerifyReport
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.sparql import QueryResult
+    from lineagelog.overview import Overview
     from lineagelog.record import Record
+    from lineagelog.trail import Entry
 
 CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
 """Id of the event that creates a store, the same in every log, so that a log can hold only one."""
@@ -127,6 +129,7 @@ class Store:
             )
         if kind != "local":
             _check_remote(root)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         # Everything is built under another name and then renamed, so that there is a whole store or none.
         building = Path(tempfile.mkdtemp(prefix=f"{location.FOLDER}-", dir=folder))
@@ -139,6 +142,9 @@ class Store:
                 raise StoreExistsError(f"another process has just created a store in {folder}; open that one") from exc
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
+            with suppress(OSError):
+                for path in made:
+                    path.rmdir()
             raise
         return cls.open(folder)
 
@@ -435,6 +441,18 @@ class Store:
     def events(self, **conditions: Any) -> Iterator[RecordedEvent]:
         """Read the log; the conditions are those of `EventLog.read`."""
         return self.log.read(**conditions)
+
+    def trail(self, **conditions: Any) -> Iterator[Entry]:
+        """Read the audit trail, newest first: events with names in place of ids; see `lineagelog/trail.py`."""
+        from lineagelog.trail import trail
+
+        return trail(self, **conditions)
+
+    def overview(self) -> Overview:
+        """Say what the store is and how much it holds."""
+        from lineagelog.overview import overview
+
+        return overview(self)
 
     def export(
         self,

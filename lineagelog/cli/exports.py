@@ -1,0 +1,157 @@
+"""Commands that carry provenance out of the store: export, query."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lineagelog.cli.app import Call, command
+from lineagelog.cli.output import Output, clean
+from lineagelog.domain.errors import ObjectMissingError
+
+if TYPE_CHECKING:
+    from lineagelog.exporters.sparql import QueryResult
+
+_TIMEOUT_S = 60.0
+
+
+@command(
+    "export",
+    examples=(
+        "prov export --all -o provenance.json",
+        "prov export --subject UID --format trig -o lineage.trig",
+        "prov export --subject UID --direction both --format prov-n -o lineage.provn --json",
+    ),
+    json="one object: `path`, `format`, `scope`, `bundle` (IRI), `n_statements`, `counts` (by kind of statement), `left_out`.",
+)
+def export(
+    call: Call,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; replaced when it is complete.")
+    ],
+    subject: Annotated[
+        str | None, typer.Option(metavar="UID", help="Only the lineage of this artifact, run or transform.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="The whole store.")] = False,
+    direction: Annotated[str, typer.Option(help="From the subject: upstream, downstream or both.")] = "upstream",
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="prov-json, prov-n, trig or n-quads; by default told by .json, .provn, .trig or .nq."
+        ),
+    ] = None,
+) -> None:
+    """Write provenance as W3C PROV.
+
+    It is that of the whole store, or of one record and its lineage. The export itself is put on record.
+    """
+    if all_ == (subject is not None):
+        raise typer.BadParameter("choose what to export: either --all, or --subject UID")
+    with call.store() as store:
+        summary = store.export(output, format=format_, subject=subject, direction=direction)
+    if call.out.json:
+        call.out.object(
+            {
+                "path": str(output),
+                "format": summary.format,
+                "scope": summary.scope,
+                "bundle": summary.bundle,
+                "n_statements": summary.n_statements,
+                "counts": summary.counts,
+                "left_out": summary.left_out,
+            }
+        )
+        return
+    call.out.say(f"wrote {summary.n_statements:,} PROV statements ({summary.scope}) as {summary.format} to {output}")
+    call.out.say("; ".join(f"{kind} {count:,}" for kind, count in summary.counts.items()))
+    left_out = "; ".join(f"{kind} {count:,}" for kind, count in summary.left_out.items() if count)
+    call.out.say(f"left out: {left_out or 'nothing'}")
+
+
+@command(
+    "query",
+    examples=(
+        'prov query "SELECT ?run ?data WHERE { ?run prov:used ?data }"',
+        'prov query "ASK { ?data a prov:Entity }" --json',
+        'prov query "SELECT (count(*) AS ?n) WHERE { ?s ?p ?o }" --on provenance.trig --csv',
+    ),
+    json="for SELECT one object a line, variable to value; for ASK one object: `answer`; for CONSTRUCT and DESCRIBE one object: "
+    "`turtle`.",
+)
+def query(
+    call: Call,
+    sparql: Annotated[
+        str | None, typer.Argument(metavar="SPARQL", help="The question; prefixes such as prov: are known.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the question from a file.")
+    ] = None,
+    on: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ask this export (.trig or .nq) instead of the store.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Give up after so many seconds.")] = _TIMEOUT_S,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the answer of a SELECT as CSV.")] = False,
+) -> None:
+    """Ask a SPARQL question.
+
+    It is about the store's provenance, or about an export.
+    """
+    if (sparql is None) == (file is None):
+        raise typer.BadParameter("give the question either as an argument or with -f FILE")
+    question = sparql if sparql is not None else _read(file)  # type: ignore[arg-type]
+    if on is not None:
+        from lineagelog.exporters.sparql import query as ask
+
+        result = ask(on, question, timeout_s=timeout)
+    else:
+        with call.store() as store:
+            result = store.sparql(question, timeout_s=timeout)
+    _print_result(call.out, result, as_csv=as_csv)
+
+
+def _print_result(out: Output, result: QueryResult, *, as_csv: bool) -> None:
+    if result.kind == "ask":
+        if out.json:
+            out.object({"answer": result.answer})
+        else:
+            out.line("yes" if result.answer else "no")
+    elif result.kind == "graph":
+        if out.json:
+            out.object({"turtle": result.text})
+        else:
+            out.text(result.text or "")
+    elif out.json:
+        out.objects(dict(zip(result.columns, row, strict=True)) for row in result.rows)
+    elif as_csv:
+        _print_csv(result)
+    elif not out.table(result.columns, result.rows):
+        out.say("no solutions")
+
+
+def _print_csv(result: QueryResult) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(result.columns)
+    writer.writerows([_csv_value(value) for value in row] for row in result.rows)
+    sys.stdout.write(text.getvalue())
+
+
+def _csv_value(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return clean(value, keep="\n\t") if isinstance(value, str) else value
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ObjectMissingError(f"the question {path} cannot be read: {exc}") from exc

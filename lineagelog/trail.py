@@ -1,0 +1,269 @@
+"""The audit trail: the events of the log with names in place of ids. Who did what, when, in which run, and why?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from lineagelog.domain.errors import InvalidValueError, RecordNotFoundError, UserNotFoundError
+from lineagelog.domain.event import TOPICS, Change, Event, RecordedEvent, UnknownEvent
+from lineagelog.domain.ids import is_base62
+from lineagelog.domain.values import parse_time, time_text
+from lineagelog.projections import schema
+from lineagelog.projections.rows import find_one
+from lineagelog.projections.table import Table
+
+if TYPE_CHECKING:
+    from lineagelog.store import Store
+
+_PAGE: Final = 500
+
+_SUBJECTS: Final[Mapping[str, tuple[str, Table, str]]] = {
+    "user": ("User", schema.USERS, "handle"),
+    "login": ("Store", schema.STORES, "name"),
+    "store": ("Store", schema.STORES, "name"),
+    "export": ("Store", schema.STORES, "name"),
+    "checkpoint": ("Store", schema.STORES, "name"),
+    "storage": ("Storage", schema.STORAGES, "root"),
+    "transform": ("Transform", schema.TRANSFORMS, "key"),
+    "run": ("Run", schema.RUNS, "name"),
+    "input": ("Run", schema.RUNS, "name"),
+    "artifact": ("Artifact", schema.ARTIFACTS, "key"),
+}
+"""First word of a topic to the kind of record it is about: its name, its table, the column people know it by."""
+
+_STORED_AS_DEFAULT: Final = "storage.made_default.1"
+
+_TOLD: Final[Mapping[str, tuple[str, ...]]] = {
+    "user.registered.1": ("name", "email"),
+    "login.failed.1": ("handle", "why"),
+    "storage.registered.1": ("type", "root"),
+    "storage.made_default.1": ("storage",),
+    "transform.registered.1": ("type", "version", "description"),
+    "run.started.1": ("transform", "params"),
+    "input.accessed.1": ("artifact", "how"),
+    "run.failed.1": ("error_type", "message"),
+    "run.aborted.1": ("why",),
+    "environment.recorded.1": ("python", "platform"),
+    "artifact.registered.1": ("size_bytes", "kind", "version", "description"),
+    "artifact.seen_again.1": ("description",),
+    "export.made.1": ("format", "scope", "n_statements"),
+    "checkpoint.sealed.1": ("up_to_position",),
+}
+"""Topic to the fields of the fact that tell most in one line."""
+
+_REFERENCES: Final[Mapping[str, tuple[Table, str]]] = {
+    "artifact": (schema.ARTIFACTS, "key"),
+    "storage": (schema.STORAGES, "root"),
+    "transform": (schema.TRANSFORMS, "key"),
+}
+"""Field of a fact that holds the id of a record, to its table and the column people know it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event, as people read it.
+
+    Attributes:
+        position: Place in the log, from 1.
+        at: When it was recorded, UTC.
+        who: Handle of the user who did it.
+        event: Name of the kind of event, such as `ArtifactRegistered`.
+        topic: Its stored name, such as `artifact.registered.1`.
+        kind: Kind of the record it is about, such as `Artifact`; `None` if the record has no registry.
+        uid: Short name of that record.
+        key: What people call that record: its key, name or handle.
+        run: Short name of the run it happened in.
+        changes: Field to old and new value, for an update.
+        details: What tells most of the fact otherwise; ids of records are replaced by what people call them.
+        reason: Why, in the user's words.
+        recorded: The event itself.
+    """
+
+    position: int
+    at: datetime
+    who: str | None
+    event: str
+    topic: str
+    kind: str | None
+    uid: str | None
+    key: str | None
+    run: str | None
+    changes: Mapping[str, Change]
+    details: Mapping[str, Any]
+    reason: str | None
+    recorded: RecordedEvent
+
+
+def trail(
+    store: Store,
+    *,
+    who: str | None = None,
+    what: str | None = None,
+    record: str | None = None,
+    run: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    newest_first: bool = True,
+    limit: int | None = None,
+) -> Iterator[Entry]:
+    """Read the audit trail; all conditions must hold.
+
+    The conditions are checked at once, the events are read page by page while the result is looked at.
+
+    Args:
+        store: The store.
+        who: Handle of the user who did it.
+        what: Kind of event: `ArtifactRegistered`, `artifact.registered`, or `artifact` for all about artifacts.
+        record: Uid of the record it is about, or its beginning.
+        run: Uid of the run it happened in, or its beginning.
+        since: At this time or later.
+        until: Before this time.
+        newest_first: The last event first.
+        limit: At most so many.
+
+    Raises:
+        UserNotFoundError: The store does not know the user.
+        RecordNotFoundError: There is no such record or run.
+        MultipleRecordsError: More than one record has a uid that begins so.
+        InvalidValueError: There is no such kind of event, or a time has no time zone.
+    """
+    conditions = {
+        "actor": _user_id(store, who) if who is not None else None,
+        "topic": _topic(what) if what is not None else None,
+        "stream": _record_id(store, record) if record is not None else None,
+        "run": _run_id(store, run) if run is not None else None,
+        "since": time_text(since) if since is not None else None,
+        "until": time_text(until) if until is not None else None,
+    }
+    return _pages(store, conditions, newest_first=newest_first, limit=limit)
+
+
+def _pages(store: Store, conditions: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[Entry]:
+    # A page at a time keeps memory flat and holds no view of the database open while somebody reads.
+    left = limit
+    bound: dict[str, Any] = {}
+    while left is None or left > 0:
+        wanted = _PAGE if left is None else min(_PAGE, left)
+        page = list(store.log.read(**conditions, **bound, newest_first=newest_first, limit=wanted))
+        yield from _entries(store, page)
+        if len(page) < wanted:
+            return
+        last = page[-1].position
+        bound = {"up_to": last - 1} if newest_first else {"after": last}
+        left = None if left is None else left - len(page)
+
+
+def _entries(store: Store, events: list[RecordedEvent]) -> Iterator[Entry]:
+    """Replace the ids of a page of events by names, one statement for each table."""
+    wanted: dict[Table, tuple[str, set[str]]] = {}
+
+    def want(table: Table, name: str, record_id: str | None) -> None:
+        if record_id is not None:
+            wanted.setdefault(table, (name, set()))[1].add(record_id)
+
+    for event in events:
+        want(schema.USERS, "handle", event.actor)
+        want(schema.RUNS, "name", event.run)
+        subject = _subject(event.topic)
+        if subject is not None:
+            want(subject[1], subject[2], event.stream)
+        for field, (table, name) in _REFERENCES.items():
+            want(table, name, getattr(event.fact, field, None))
+    named = {table: _names(store, table, name, ids) for table, (name, ids) in wanted.items()}
+
+    for event in events:
+        subject = _subject(event.topic)
+        uid, key = named[subject[1]].get(event.stream, (None, None)) if subject is not None else (None, None)
+        _, who = named[schema.USERS].get(event.actor, (None, None)) if event.actor is not None else (None, None)
+        run_uid, _ = named[schema.RUNS].get(event.run, (None, None)) if event.run is not None else (None, None)
+        yield Entry(
+            position=event.position,
+            at=parse_time(event.recorded_at),
+            who=who,
+            event=type(event.fact).__name__ if not isinstance(event.fact, UnknownEvent) else event.topic,
+            topic=event.topic,
+            kind=subject[0] if subject is not None else None,
+            uid=uid,
+            key=key,
+            run=run_uid,
+            changes=getattr(event.fact, "changes", {}),
+            details=_details(event.fact, named),
+            reason=event.reason,
+            recorded=event,
+        )
+
+
+def _details(fact: Event, named: Mapping[Table, Mapping[str, tuple[str, str | None]]]) -> dict[str, Any]:
+    if isinstance(fact, UnknownEvent):
+        return {"payload": fact.payload}
+    details = {}
+    for field in _TOLD.get(fact.topic, ()):
+        value = getattr(fact, field)
+        if value in (None, "", {}, []):
+            continue
+        if field in _REFERENCES:
+            uid, name = named[_REFERENCES[field][0]].get(value, (value, None))
+            value = name or uid
+        details[field] = msgspec.to_builtins(value)
+    return details
+
+
+def _names(store: Store, table: Table, name: str, ids: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    """Read uid and name of some records of one table."""
+    wanted = sorted(ids)
+    column = table.column(name).name
+    found = {}
+    for start in range(0, len(wanted), _PAGE):
+        chunk = wanted[start : start + _PAGE]
+        sql = f"SELECT id, uid, {column} FROM {table.name} WHERE id IN ({', '.join('?' * len(chunk))})"  # noqa: S608 - names from the schema only
+        found.update({record_id: (uid, known_as) for record_id, uid, known_as in store.log.database.read(sql, chunk)})
+    return found
+
+
+def _subject(topic: str) -> tuple[str, Table, str] | None:
+    # This fact is about a storage location, but stands in the stream of the store that now uses it.
+    return _SUBJECTS["store"] if topic == _STORED_AS_DEFAULT else _SUBJECTS.get(topic.partition(".")[0])
+
+
+def _topic(what: str) -> str:
+    """Find the topic, or the beginning of topics, that a person means."""
+    classes = {fact.__name__: topic for topic, fact in TOPICS.items()}
+    if what in classes:
+        return classes[what]
+    # A full topic is taken as it is: newer software may have written kinds of events that are not known here.
+    if what.rpartition(".")[2].isdigit() or any(topic.startswith(f"{what}.") for topic in TOPICS):
+        return what
+    raise InvalidValueError(
+        "the kind of event",
+        f"{what!r} is not known; the kinds are: {', '.join(sorted(classes))}, or the first words of a topic",
+    )
+
+
+def _user_id(store: Store, handle: str) -> str:
+    row = find_one(store.log.database, schema.USERS, handle=handle)
+    if row is None:
+        known = store.log.database.read(f"SELECT handle FROM {schema.USERS.name} ORDER BY position LIMIT 20")  # noqa: S608
+        raise UserNotFoundError("User", f"handle {handle!r}", f"the users are: {', '.join(name for (name,) in known)}")
+    return str(row["id"])
+
+
+def _record_id(store: Store, uid: str) -> str:
+    from lineagelog.finding import find_record
+
+    # The store has no registry of its own, yet things happen to it.
+    if uid == store.uid:
+        return store.id
+    return find_record(store, uid).id
+
+
+def _run_id(store: Store, uid: str) -> str:
+    from lineagelog.finding import find_record
+
+    if not is_base62(uid):
+        raise RecordNotFoundError("Run", f"the uid {uid!r}", "a uid holds only letters and digits")
+    return find_record(store, uid, ("Run",)).id

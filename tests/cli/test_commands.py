@@ -1,0 +1,371 @@
+"""What each command prints and does, on both databases where it asks the database."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lineagelog import location
+from lineagelog.cli import app, exits
+from lineagelog.store import Store
+
+
+def test_init_makes_a_store_that_is_found_from_here_and_below(
+    prov: Any, working_directory: Path, monkeypatch: Any
+) -> None:
+    made = prov("init", "--storage", "./mydata", "--name", "iris", "--json").object
+    assert made["name"] == "iris"
+    assert made["location"] == str(working_directory / "mydata")
+    assert made["pointer"] == str(working_directory / ".lineagelog")
+    below = working_directory / "deep" / "down"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert prov("info", "--json").object["uid"] == made["uid"]
+
+
+def test_init_says_what_it_wrote_unless_quiet(prov: Any) -> None:
+    said = prov("init", "--storage", "./mydata").out
+    assert "created the store mydata" in said
+    assert "wrote" in said
+    assert prov("--quiet", "init", "--storage", "./other").out == ""
+
+
+def test_info_tells_what_the_store_holds(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
+    found = prov("info", "--json").object
+    position, root = head()
+    assert (found["position"], found["root"]) == (position, root)
+    assert found["counts"] == {"artifacts": 2, "runs": 1, "transforms": 1, "users": 2, "storages": 1}
+    assert found["user"] == "ana"
+    assert found["content_bytes"] == 16
+    assert found["database_bytes"] > 10_000
+    assert found["read_only"] is False
+    text = prov("info").out
+    assert "2 artifacts, 1 runs" in text
+    assert root in text
+
+
+def test_global_options_may_stand_before_or_after_the_command(
+    prov: Any, story: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    folder = Path("mydata").absolute()
+    monkeypatch.chdir(tmp_path)
+    before = prov("--store", folder, "--json", "info")
+    after = prov("info", "--store", folder, "--json")
+    assert before == after
+    assert before.object["name"] == "mydata"
+
+
+def test_store_is_named_by_the_environment(prov: Any, story: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LINEAGELOG_STORE", str(Path("mydata").absolute()))
+    monkeypatch.chdir(tmp_path)
+    assert prov("info").code == exits.DONE
+
+
+def test_store_is_connected_by_path_and_by_name(prov: Any, story: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    folder = Path("mydata").absolute()
+    for address in (folder, "mydata"):
+        here = tmp_path / f"elsewhere-{Path(address).is_absolute()}"
+        here.mkdir()
+        monkeypatch.chdir(here)
+        assert prov("info").code == exits.NOT_FOUND
+        assert prov("connect", address, "--json").object["location"] == str(folder)
+        assert prov("info", "--json").object["name"] == "mydata"
+
+
+def test_store_on_a_server_is_connected_by_url(
+    prov: Any, postgresql_address: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    uid = prov("init", "--storage", "./mydata", "--db", postgresql_address, "--json").object["uid"]
+    here = tmp_path / "colleague"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert prov("connect", postgresql_address, "--json").object["uid"] == uid
+    assert prov("info", "--json").object["uid"] == uid
+    # The folder that remembers it holds no other store, so connecting again changes nothing.
+    assert prov("connect", postgresql_address).code == exits.DONE
+
+
+def test_connecting_in_the_folder_of_another_store_is_refused(prov: Any, story: Any, monkeypatch: Any) -> None:
+    assert prov("init", "--storage", "./other").code == exits.DONE
+    monkeypatch.chdir("other")
+    result = prov("connect", "../mydata")
+    assert result.code == exits.REFUSED
+    assert "holds a store of its own" in result.err
+    assert prov("info", "--json").object["name"] == "other"
+
+
+def test_list_names_the_stores_that_were_used(prov: Any, story: Any) -> None:
+    assert [one["name"] for one in prov("list", "--json").objects] == ["mydata"]
+    assert str(Path("mydata").absolute()) in prov("list").out
+
+
+def test_delete_needs_force_and_leaves_content(prov: Any, story_on_each: Any) -> None:
+    refused = prov("delete", "mydata")
+    assert refused.code == exits.REFUSED
+    assert "nothing was deleted" in refused.err
+    assert "--force" in refused.err
+    content = [path for path in Path("mydata").rglob("*.csv") if path.is_file()]
+    assert content
+    assert prov("delete", "mydata", "--force").code == exits.DONE
+    assert all(path.is_file() for path in content)
+    assert not location.has_store(Path("mydata"))
+    assert not Path(".lineagelog").exists()
+    assert prov("info").code == exits.NOT_FOUND
+
+
+def test_login_holds_for_later_processes_until_logout(prov: Any, story: Any) -> None:
+    assert prov("login", "ben", "--name", "Ben", "--json").object["name"] == "Ben"
+    assert prov("whoami").out == "ben\n"
+    assert prov("logout", "--json").object == {"handle": "anonymous"}
+    assert prov("whoami", "--json").object["handle"] == "anonymous"
+
+
+def test_log_tells_who_did_what_when_and_why(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
+    entries = prov("log", "--all", "--json").objects
+    assert [entry["position"] for entry in entries] == list(range(head()[0], 0, -1))
+    (change,) = [entry for entry in entries if entry["event"] == "ArtifactUpdated"]
+    assert change["who"] == "ana"
+    assert change["uid"] == story_on_each.raw
+    assert change["key"] == "raw/iris.csv"
+    assert change["changes"] == {"description": {"old": "flowers", "new": "iris flowers"}}
+    assert change["reason"] == "typo"
+    assert change["at"].endswith("Z")
+    (used,) = [entry for entry in entries if entry["event"] == "InputAccessed"]
+    assert (used["kind"], used["uid"], used["run"]) == ("Run", story_on_each.run, story_on_each.run)
+    assert used["details"]["artifact"] == "raw/iris.csv"
+    assert all(entry.keys() == entries[0].keys() for entry in entries)
+    text = prov("log").out
+    assert "description: flowers → iris flowers; because: typo" in text
+
+
+def test_log_is_filtered_by_who_what_record_run_and_time(prov: Any, story_on_each: Any) -> None:
+    def events(*options: str) -> list[str]:
+        return [entry["event"] for entry in prov("log", "--json", *options).objects]
+
+    total = len(events("--all"))
+    assert events("--who", "anonymous", "--oldest-first")[:2] == ["UserRegistered", "StoreCreated"]
+    assert events("--what", "ArtifactRegistered") == ["ArtifactRegistered"] * 2
+    assert events("--what", "artifact.registered") == ["ArtifactRegistered"] * 2
+    assert events("--what", "artifact") == ["ArtifactUpdated", "ArtifactRegistered", "ArtifactRegistered"]
+    assert events("--record", story_on_each.raw[:6]) == ["ArtifactUpdated", "ArtifactRegistered"]
+    assert events("--run", story_on_each.run, "--oldest-first")[:2] == ["RunStarted", "InputAccessed"]
+    assert len(events("--since", "1h")) == total
+    assert events("--until", "1h") == []
+    assert events("--since", "2999-01-01") == []
+    assert len(events("--limit", "3")) == 3
+    assert events("--what", "artifact", "--who", "ana", "--limit", "1") == ["ArtifactUpdated"]
+    assert prov("log", "--until", "1h").out == "no events match\n"
+
+
+def test_log_pages_through_more_events_than_it_reads_at_once(prov: Any, story: Any, monkeypatch: Any) -> None:
+    from lineagelog import trail
+
+    whole = prov("log", "--all", "--json").out
+    backward = prov("log", "--all", "--oldest-first", "--json").out
+    monkeypatch.setattr(trail, "_PAGE", 2)
+    assert prov("log", "--all", "--json").out == whole
+    assert prov("log", "--all", "--oldest-first", "--json").out == backward
+    assert prov("log", "--limit", "5", "--json").out == "".join(whole.splitlines(keepends=True)[:5])
+
+
+def test_log_of_the_store_itself_is_found_by_its_uid(prov: Any, story: Any) -> None:
+    uid = prov("info", "--json").object["uid"]
+    events = [entry["event"] for entry in prov("log", "--record", uid, "--json").objects]
+    assert events == ["StorageMadeDefault", "StoreCreated"]
+
+
+def test_text_of_the_store_cannot_steer_the_terminal(prov: Any, story: Any) -> None:
+    for command in (["log"], ["show", story.clean], ["artifacts"], ["log", "--json"], ["show", story.clean, "--json"]):
+        out = prov(*command).out
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+    assert r"a\x1b[31mred\u202e" in prov("log").out
+    assert prov("show", story.clean, "--json").object["description"] == "a\x1b[31mred\u202e"
+
+
+def test_show_finds_a_record_of_any_registry_and_its_history(prov: Any, story_on_each: Any) -> None:
+    shown = prov("show", story_on_each.raw[:8], "--json").object
+    assert (shown["registry"], shown["uid"], shown["created_by"]) == ("Artifact", story_on_each.raw, "ana")
+    assert [entry["event"] for entry in shown["history"]] == ["ArtifactRegistered", "ArtifactUpdated"]
+    text = prov("show", story_on_each.raw).out
+    assert "key = raw/iris.csv" in text
+    assert "flowers → iris flowers; because: typo" in text
+    assert prov("show", story_on_each.run, "--json").object["params"] == {"k": 3}
+    assert prov("show", story_on_each.transform, "--json").object["registry"] == "Transform"
+    ana = prov("users", "--where", "handle=ana", "--json").object
+    assert prov("show", ana["uid"], "--json").object["name"] == "Ana Nowak"
+
+
+def test_listings_are_filtered_by_conditions(prov: Any, story_on_each: Any) -> None:
+    def keys(*options: str) -> list[str]:
+        return [one["key"] for one in prov("artifacts", "--json", *options).objects]
+
+    assert keys() == ["clean/iris.csv", "raw/iris.csv"]
+    assert keys("--where", "key__startswith=raw/") == ["raw/iris.csv"]
+    assert keys("--where", "size__gte=8", "--where", "run__transform__key=clean.py") == ["clean/iris.csv"]
+    assert keys("--where", 'key__in=["raw/iris.csv", "x"]') == ["raw/iris.csv"]
+    assert keys("--search", "flowers") == ["raw/iris.csv"]
+    assert keys("--limit", "1") == ["clean/iris.csv"]
+    assert "1 of 2 artifacts" in prov("artifacts", "--limit", "1").out
+    assert prov("artifacts", "--where", "key=nothing").out == "no artifacts match\n"
+    assert prov("runs", "--where", "params__k=3", "--json").object["status"] == "finished"
+    assert "clean.py" in prov("runs").out
+    assert prov("transforms", "--json").object["key"] == "clean.py"
+
+
+def test_lineage_is_printed_and_drawn(prov: Any, story_on_each: Any) -> None:
+    text = prov("lineage", story_on_each.clean).out
+    lines = text.splitlines()
+    assert lines[0].startswith(f"artifact {story_on_each.clean} clean/iris.csv by ana")
+    assert f"generated run {story_on_each.run} of clean.py by ana, finished" in lines[2]
+    assert f"used artifact {story_on_each.raw} raw/iris.csv" in lines[3]
+    edges = prov("lineage", story_on_each.clean, "--json").objects
+    assert [(edge["source"], edge["kind"], edge["target"]) for edge in edges] == [
+        (story_on_each.raw, "used", story_on_each.run),
+        (story_on_each.run, "generated", story_on_each.clean),
+    ]
+    assert prov("lineage", story_on_each.clean, "--direction", "downstream", "--json").out == ""
+    assert "led to" in prov("lineage", story_on_each.raw).out
+    assert prov("lineage", story_on_each.run, "-o", "l.svg").code == exits.DONE
+    assert ET.parse("l.svg").getroot().tag.endswith("svg")
+    assert prov("lineage", story_on_each.run, "-o", "l.dot", "--json").object == {"path": "l.dot"}
+
+
+def test_long_lineage_is_a_table_and_a_diamond_is_unfolded_once(prov: Any, story: Any) -> None:
+    with Store.open("mydata") as store, store.as_current():
+        last = store.Artifact.get(story.clean)
+        for number in range(app_depth() + 2):
+            with store.Run(store.Transform.get(story.transform)):
+                last.cache()
+                store.Artifact.get(story.raw).cache()
+                Path("next.csv").write_text(f"{number}")
+                last = store.Artifact("next.csv", key=f"{number}.csv").save()
+    table = prov("lineage", last.uid).out
+    assert table.startswith("depth")
+    tree = prov("lineage", last.uid, "--depth", "3").out
+    assert tree.count("raw/iris.csv by ana") == 3
+    assert len([line for line in tree.splitlines() if "generated run" in line]) == 3
+
+
+def app_depth() -> int:
+    from lineagelog.cli.records import _MAX_TREE_DEPTH
+
+    return _MAX_TREE_DEPTH
+
+
+def test_export_writes_a_file_and_puts_itself_on_record(prov: Any, story_on_each: Any) -> None:
+    made = prov("export", "--subject", story_on_each.clean, "-o", "p.json", "--json").object
+    assert made["format"] == "prov-json"
+    assert made["scope"] == f"artifact {story_on_each.clean}"
+    assert made["n_statements"] == sum(made["counts"].values()) > 5
+    assert "bundle" in json.loads(Path("p.json").read_text())
+    text = prov("export", "--all", "--format", "n-quads", "-o", "p.nq").out
+    assert "(all) as n-quads to p.nq" in text
+    assert "left out: " in text
+    assert [entry["details"]["format"] for entry in prov("log", "--what", "ExportMade", "--json").objects] == [
+        "n-quads",
+        "prov-json",
+    ]
+
+
+def test_query_answers_from_the_store_and_from_an_export(prov: Any, story_on_each: Any) -> None:
+    question = "SELECT ?run ?data WHERE { ?run prov:used ?data }"
+    row = prov("query", question, "--json").object
+    assert row["run"].endswith(story_on_each.run)
+    assert row["data"].endswith(story_on_each.raw)
+    Path("q.rq").write_text(question)
+    assert prov("export", "--all", "-o", "p.trig").code == exits.DONE
+    assert prov("query", "-f", "q.rq", "--on", "p.trig", "--json").object == row
+    assert prov("query", question, "--csv").out == f"run,data\n{row['run']},{row['data']}\n"
+    assert row["data"] in prov("query", question).out
+    assert prov("query", "ASK { ?x prov:used ?y }").out == "yes\n"
+    assert prov("query", "ASK { ?x prov:used ?x }", "--json").object == {"answer": False}
+    graph = "CONSTRUCT { ?x prov:used ?y } WHERE { ?x prov:used ?y }"
+    assert "used" in prov("query", graph).out
+    assert prov("query", graph, "--json").object["turtle"]
+    assert prov("query", "SELECT * WHERE { ?x prov:used ?x }").out == "no solutions\n"
+
+
+def test_query_result_cannot_steer_the_terminal(prov: Any, story: Any) -> None:
+    question = 'SELECT ?d WHERE { ?x dcterms:description ?d . FILTER(CONTAINS(?d, "red")) }'
+    for option in ([], ["--csv"], ["--json"]):
+        out = prov("query", question, *option).out
+        assert "red" in out
+        assert "\x1b" not in out
+
+
+def test_verify_says_that_all_is_well(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
+    report = prov("verify", "--json").object
+    assert report == {
+        "ok": True, "n_events": head()[0], "root": head()[1], "first_bad_position": None, "problems": [], "checkpoint": None,
+    }  # fmt: skip
+    text = prov("verify")
+    assert text.code == exits.DONE
+    assert "NOT CHECKED" in text.out
+    assert prov("verify", "--quiet").out == ""
+
+
+def test_verify_finds_a_changed_event_and_has_an_exit_code_of_its_own(prov: Any, story_on_each: Any) -> None:
+    with Store.open("mydata") as store, store.log.database.write() as transaction:
+        if store.log.database.dialect == "sqlite":
+            triggers = [
+                row for row in transaction.read("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'") if row[1]
+            ]
+            for name, _ in triggers:
+                transaction.execute(f"DROP TRIGGER {name}")
+            transaction.execute("UPDATE events SET reason = 'forged' WHERE position = 5")
+            for _, sql in triggers:
+                transaction.execute(sql)
+        else:
+            transaction.execute("ALTER TABLE events DISABLE TRIGGER USER")
+            transaction.execute("UPDATE events SET reason = 'forged' WHERE position = 5")
+            transaction.execute("ALTER TABLE events ENABLE TRIGGER USER")
+    result = prov("verify", "--json")
+    assert result.code == exits.DAMAGED
+    assert result.object["ok"] is False
+    assert result.object["first_bad_position"] == 5
+    text = prov("verify", "-q")
+    assert text.code == exits.DAMAGED
+    assert "PROBLEM: event 5" in text.out
+
+
+def test_checkpoint_finds_a_log_of_another_store(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
+    position, root = head()
+    sealed = prov("checkpoint", "-o", "c.txt", "--json").object
+    assert (sealed["size"], sealed["root"], sealed["path"]) == (position, root, "c.txt")
+    held = prov("verify", "--checkpoint", "c.txt")
+    assert held.code == exits.DONE
+    assert f"contains the {position} events of the checkpoint" in held.out
+    Path("c.txt").write_text(Path("c.txt").read_text().replace("lineagelog/", "lineagelog/x"))
+    assert prov("verify", "--checkpoint", "c.txt").code == exits.DAMAGED
+
+
+def test_checkpoint_is_printed_without_a_file(prov: Any, story: Any, head: Callable[[], Any]) -> None:
+    origin, size, _ = prov("checkpoint").out.splitlines()
+    assert origin.startswith("lineagelog/")
+    assert int(size) == head()[0] - 1
+
+
+def test_rebuild_gives_back_a_lost_registry(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
+    before = prov("artifacts", "--json").out
+    with Store.open("mydata") as store, store.log.database.write() as transaction:
+        transaction.execute("DELETE FROM artifacts")
+    assert prov("artifacts", "--json").out == ""
+    assert prov("rebuild", "--json").object == {"n_events": head()[0]}
+    assert prov("artifacts", "--json").out == before
+
+
+def test_an_error_nobody_expected_is_one_line_and_can_show_its_place(prov: Any, story: Any, monkeypatch: Any) -> None:
+    def fail(_: Any) -> None:
+        raise TypeError("surprise")
+
+    monkeypatch.setattr(Store, "overview", fail)
+    result = prov("info")
+    assert result.code == exits.FAILED
+    assert (
+        result.err
+        == f"error: this should not happen (TypeError: surprise); {app.SHOW_TRACEBACK}=1 shows where it does\n"
+    )

@@ -1,0 +1,71 @@
+"""The help: every command has examples, and they run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lineagelog.cli import app, exits
+
+for _name in app._MODULES:
+    import_module(f"lineagelog.cli.{_name}")
+
+EXAMPLES = [(name, example) for name, described in app.COMMANDS.items() for example in described.examples]
+
+
+def test_help_names_every_command_and_exit_code(prov: Any) -> None:
+    result = prov("--help")
+    assert result.code == exits.DONE
+    for name in app.COMMANDS:
+        assert re.search(rf"^  {name} ", result.out, re.MULTILINE), name
+    for code, meaning in exits.MEANINGS.items():
+        assert f"{code}  {meaning}" in result.out
+
+
+def test_no_command_prints_the_help_and_is_a_usage_error(prov: Any) -> None:
+    assert prov().code == exits.USAGE
+    assert prov().out.startswith("Usage: prov")
+
+
+def test_version_is_printed(prov: Any) -> None:
+    from lineagelog.domain.version import VERSION
+
+    assert prov("--version").out == f"prov {VERSION}\n"
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_help_of_a_command_shows_its_examples_and_json_keys(prov: Any, name: str) -> None:
+    result = prov(name, "--help")
+    assert result.code == exits.DONE
+    for example in app.COMMANDS[name].examples:
+        assert example in result.out
+    assert "With --json: " in result.out
+    assert "--store" in result.out
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
+def test_example_runs(request: pytest.FixtureRequest, prov: Any, name: str, example: str) -> None:
+    if name != "init":
+        story = request.getfixturevalue("story")
+        assert prov("checkpoint", "-o", "checkpoint.txt").code == exits.DONE
+        if "--on" in example:
+            assert prov("export", "--all", "-o", "provenance.trig").code == exits.DONE
+        example = example.replace("RUN_UID", story.run).replace("UID", story.clean).replace("HANDLE", "ana")
+    words = shlex.split(example)
+    assert words[0] == "prov"
+    result = prov(*words[1:])
+    # Without --force a store is not deleted.
+    assert result.code == (exits.REFUSED if example == "prov delete ./mydata" else exits.DONE), result.err
+    if "--json" in words:
+        assert result.out
+        for line in result.out.splitlines():
+            json.loads(line)
+    for flag in ("-o", "--output"):
+        if flag in words:
+            assert Path(words[words.index(flag) + 1]).stat().st_size > 0
