@@ -130,7 +130,7 @@ class Run(Record):
             raise TypeError(f"a run needs a Transform, not {type(transform).__name__}")
         self._transform = transform
         self._initiator = initiated_by_run
-        self._used: set[str] = set()
+        self._used: set[tuple[str, str]] = set()
         self._made: set[str] = set()
         self._command: list[str] = []
         self._git: GitState | None = None
@@ -228,7 +228,7 @@ class Run(Record):
         return self._end(RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the reason")))
 
     def add_input(self, artifact: Artifact, *, how: str = "declared", role: str = "input") -> None:
-        """Record that the run has read an artifact; repeated reading of one artifact is recorded once.
+        """Record that the run has read an artifact; repeated reading of one artifact in one role is recorded once.
 
         Args:
             artifact: The artifact.
@@ -244,7 +244,7 @@ class Run(Record):
             raise InvalidValueError(
                 "the artifact", f"{artifact.uid} belongs to the store {artifact.store.name}, the run to another"
             )
-        if artifact.id in self._used:
+        if (artifact.id, role) in self._used:
             return
         fact = InputAccessed(
             artifact=artifact.id,
@@ -261,7 +261,7 @@ class Run(Record):
             return None if known is not None else fact
 
         self.store.append_next(schema.RUNS, self.id, decide, run=self.id)
-        self._used.add(artifact.id)
+        self._used.add((artifact.id, role))
 
     def _end(self, fact: Event) -> Run:
         self._need_saved("finish")
