@@ -11,17 +11,20 @@ import typer
 
 from lineagelog.cli.app import Call, command
 from lineagelog.cli.logs import ENTRY_KEYS, entry_object, in_words
-from lineagelog.cli.output import cell
 from lineagelog.domain.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
     from lineagelog.projections.lineage import Graph
+    from lineagelog.projections.registry import Registry
     from lineagelog.record import Record
 
 _MAX_TREE_DEPTH: Final = 12
 _LISTED: Final = 50
+
+_PATHS: Final = {"created_by": "created_by__handle", "transform": "transform__key"}
+"""Relation to the field by which people know the record it leads to."""
 
 _Uid = Annotated[str, typer.Argument(metavar="UID", help="Uid of the record, or its beginning.")]
 
@@ -73,15 +76,15 @@ def _listing(registry: str, name: str, shown: tuple[str, ...], example: str) -> 
         with call.store() as store:
             found = getattr(store, registry).filter(**_conditions(where or []))
             found = found.search(search) if search is not None else found.order_by("-position")
-            records = list(found if all_ else found[:limit])
+            rows = (found if all_ else found[:limit]).values(*_columns(found.query.registry))
             if call.out.json:
-                call.out.objects(map(_record_object, records))
+                call.out.objects({"registry": registry, **_row_object(row)} for row in rows)
                 return
-            call.out.table(shown, ([_field(record, field) for field in shown] for record in records))
-            total = len(records) if all_ else found.count()
-            if total > len(records):
-                call.out.say(f"{len(records):,} of {total:,} {name}; see more with --limit or --all")
-            elif not records:
+            call.out.table(shown, ([row[_PATHS.get(field, field)] for field in shown] for row in rows))
+            total = len(rows) if all_ else found.count()
+            if total > len(rows):
+                call.out.say(f"{len(rows):,} of {total:,} {name}; see more with --limit or --all")
+            elif not rows:
                 call.out.say(f"no {name} match")
 
     listing.__doc__ = (
@@ -222,8 +225,14 @@ def _record_object(record: Record) -> dict[str, Any]:
     return {"registry": record.registry.name, "id": record.id, **fields, "created_by": user.handle if user else None}
 
 
-def _field(record: Record, name: str) -> str:
-    value = getattr(record, name)
-    if name in ("created_by", "transform"):
-        return "" if value is None else value.handle if name == "created_by" else value.key
-    return cell(value)
+def _columns(registry: Registry) -> list[str]:
+    """Name what is read of each record in a listing, in one statement: its fields, and what people call its relations."""
+    return ["id", *registry.fields, *(path for relation, path in _PATHS.items() if relation in registry.relations)]
+
+
+def _row_object(row: dict[str, Any]) -> dict[str, Any]:
+    """Build the JSON form of a row, equal to that of its record."""
+    return {
+        **{name: value for name, value in row.items() if name not in _PATHS.values()},
+        "created_by": row.get(_PATHS["created_by"]),
+    }

@@ -8,8 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lineagelog import location
 from lineagelog.cli import app, exits
+from lineagelog.domain.errors import StoreExistsError
+from lineagelog.domain.event import UnknownEvent
+from lineagelog.domain.ids import new_id
 from lineagelog.store import Store
 
 
@@ -214,6 +219,35 @@ def test_listings_are_filtered_by_conditions(prov: Any, story_on_each: Any) -> N
     assert prov("runs", "--where", "params__k=3", "--json").object["status"] == "finished"
     assert "clean.py" in prov("runs").out
     assert prov("transforms", "--json").object["key"] == "clean.py"
+
+
+def test_listing_and_show_give_the_same_object(prov: Any, story: Any) -> None:
+    for listing in ("artifacts", "runs", "transforms", "users"):
+        listed = prov(listing, "--limit", "1", "--json").object
+        shown = prov("show", listed["uid"], "--json").object
+        del shown["history"]
+        assert listed == shown
+
+
+def test_event_of_newer_software_is_shown_as_it_is(prov: Any, story: Any) -> None:
+    with Store.open("mydata") as store:
+        fact = UnknownEvent(unknown_topic="coffee.made.1", payload='{"cups":2}')
+        store.append([store.new_event(fact, new_id())])
+    entry = prov("log", "--what", "coffee.made.1", "--json").object
+    assert (entry["event"], entry["uid"], entry["details"]) == ("coffee.made.1", None, {"payload": '{"cups":2}'})
+    assert "coffee.made.1" in prov("log", "--limit", "1").out
+
+
+def test_folder_of_one_store_is_not_made_that_of_another(working_directory: Path) -> None:
+    config = location.Config("id of one", "one", "postgresql://localhost/one")
+    home = location.attach(working_directory, config, "secret")
+    assert location.read_config(working_directory) == (
+        config,
+        location.with_password("postgresql://localhost/one", "secret"),
+    )
+    with pytest.raises(StoreExistsError, match="holds another store"):
+        location.attach(working_directory, config._replace(id="id of another"), None)
+    assert (home / "secrets.json").stat().st_mode & 0o077 == 0
 
 
 def test_lineage_is_printed_and_drawn(prov: Any, story_on_each: Any) -> None:
