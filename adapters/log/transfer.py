@@ -170,6 +170,7 @@ class _Reading:
             raise self._refused(
                 f"the header speaks of the store {self._store}, but event {event.position} made another"
             )
+        self._store_was_made |= isinstance(event.fact, StoreCreated)
         return event
 
     def _check_footer(self, data: dict[str, Any]) -> None:
