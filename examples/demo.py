@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -212,7 +213,8 @@ def draw(folders: Folders, figure: str, raw: str) -> None:
 
 def export(folders: Folders, uid: str) -> None:
     """Export the provenance of the figure as W3C PROV."""
-    heading("4. The same as W3C PROV, for auditors and other tools")
+    heading("4. An auditor takes the same away as W3C PROV")
+    prov(folders, "login", "noor", "--name", "Noor Haddad")
     for format_name, suffix in (("prov-json", ".json"), ("prov-n", ".provn"), ("trig", ".trig")):
         path = folders.results / f"figure{suffix}"
         prov(folders, "export", "--format", format_name, "--subject", uid, "-o", str(path))
@@ -295,9 +297,9 @@ def run(folders: Folders, script: str, what: str) -> None:
 
 def prov(folders: Folders, *arguments: str, exit_code: int = 0) -> str:
     """Run the `prov` command, and return what it printed."""
-    words = [shown(Path(word)) if Path(word).is_absolute() else word for word in arguments]
+    words = shlex.join(shown(Path(word)) if Path(word).is_absolute() else word for word in arguments)
     command = [str(Path(sys.executable).with_name("prov")), *arguments]
-    return execute(folders, command, f"prov {' '.join(words)}", exit_code=exit_code)
+    return execute(folders, command, f"prov {words}", exit_code=exit_code)
 
 
 def execute(folders: Folders, command: list[str], typed: str, *, comment: str = "", exit_code: int = 0) -> str:
