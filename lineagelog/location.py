@@ -156,19 +156,34 @@ def forget_store(store_id: str) -> None:
         _write_state("stores.json", stores)
 
 
-def logged_in_handle(store_id: str) -> str | None:
-    """Read who is logged in to a store: `LINEAGELOG_USER`, else the last `prov login`."""
-    handle = os.environ.get("LINEAGELOG_USER") or _read_state("logins.json").get(store_id)
-    return str(handle) if handle else None
+class Login(NamedTuple):
+    """Who is logged in to a store.
+
+    Attributes:
+        handle: Handle of the user.
+        session: Id of the session that `prov login` began, `None` for the user of `LINEAGELOG_USER`.
+    """
+
+    handle: str
+    session: str | None
 
 
-def remember_login(store_id: str, handle: str | None) -> None:
-    """Keep a log-in for later processes of this user; `None` ends it."""
+def kept_login(store_id: str) -> Login | None:
+    """Read who is logged in to a store: the user of `LINEAGELOG_USER`, else of the last `prov login`."""
+    handle = os.environ.get("LINEAGELOG_USER")
+    if handle:
+        return Login(handle, None)
+    kept = _read_state("logins.json").get(store_id)
+    return Login(str(kept["handle"]), kept["session"]) if isinstance(kept, dict) else None
+
+
+def keep_login(store_id: str, login: Login | None) -> None:
+    """Keep a log-in for later processes of this operating system user; `None` ends it."""
     logins = _read_state("logins.json")
-    if handle is None:
+    if login is None:
         logins.pop(store_id, None)
     else:
-        logins[store_id] = handle
+        logins[store_id] = login._asdict()
     _write_state("logins.json", logins)
 
 

@@ -36,7 +36,7 @@ class Session:
     `LINEAGELOG_USER` or of the last `prov login`, and else the anonymous user.
 
     Attributes:
-        id: Id of the log-in session, `None` while nobody has logged in from this process.
+        id: Id of the log-in session: the one that began in this process, or that of a kept log-in; `None` without one.
     """
 
     def __init__(self, store: Store) -> None:
@@ -44,6 +44,7 @@ class Session:
         self._actor: Id | None = None
         self._auth = "anonymous"
         self._logged_out = False
+        self._is_own = False
         self.id: Id | None = None
 
     @property
@@ -54,7 +55,8 @@ class Session:
             UserNotFoundError: `LINEAGELOG_USER` or a kept log-in names a user the store does not know.
         """
         if self._actor is None:
-            handle = None if self._logged_out else location.logged_in_handle(self._store.id)
+            kept = None if self._logged_out else location.kept_login(self._store.id)
+            handle = kept.handle if kept is not None else None
             row = self._user(handle or ANONYMOUS_HANDLE)
             if row is None:
                 raise UserNotFoundError(
@@ -64,6 +66,7 @@ class Session:
                 )
             self._actor = Id(row["id"])
             self._auth = "declared" if handle and handle != ANONYMOUS_HANDLE else "anonymous"
+            self.id = Id(kept.session) if kept is not None and kept.session is not None else None
         return self._actor
 
     @property
@@ -97,7 +100,7 @@ class Session:
         session = new_id()
         # From here on the events are this user's own.
         user_id = Id(row["id"]) if row else new_id()
-        self._actor, self._auth, self.id, self._logged_out = user_id, "declared", session, False
+        self._actor, self._auth, self.id, self._logged_out, self._is_own = user_id, "declared", session, False, True
         try:
             if row is None:
                 registered = UserRegistered(uid=new_uid(SHORT_UID_LENGTH), handle=handle, name=name, email=email)
@@ -116,12 +119,21 @@ class Session:
             self._actor, self.id = None, None
             raise
 
-    def logout(self) -> None:
-        """End the session; see `Store.logout`."""
-        if self.id is not None and self._actor is not None:
+    def logout(self, *, kept: bool) -> None:
+        """End the session.
+
+        Args:
+            kept: Also end a session that was kept for all processes; otherwise only this one leaves it.
+        """
+        try:
+            actor = self.actor
+        except UserNotFoundError:
+            # Whoever is logged in as nobody the store knows must still be able to log out.
+            self.id = None
+        if self.id is not None and (self._is_own or kept):
             ended = UserLoggedOut(session=self.id)
-            self._store.append_next(schema.USERS, self._actor, lambda _: ended)
-        self._actor, self.id, self._logged_out = None, None, True
+            self._store.append_next(schema.USERS, actor, lambda _: ended)
+        self._actor, self.id, self._logged_out, self._is_own = None, None, True, False
 
     def _user(self, handle: str) -> RowDict | None:
         return find_one(self._store.log.database, schema.USERS, handle=handle)

@@ -335,7 +335,7 @@ class Store:
         """
         self.session.login(handle, name=name, email=email)
         if keep:
-            location.remember_login(self.id, handle)
+            location.keep_login(self.id, location.Login(handle, self.session.id))
         return self.user
 
     def logout(self, *, keep: bool = False) -> None:
@@ -344,9 +344,9 @@ class Store:
         Args:
             keep: Also end a log-in that was kept for later processes.
         """
-        self.session.logout()
+        self.session.logout(kept=keep)
         if keep:
-            location.remember_login(self.id, None)
+            location.keep_login(self.id, None)
 
     def new_event(
         self, fact: Event, stream: str, version: int = 1, *, run: str | None = None, reason: str | None = None

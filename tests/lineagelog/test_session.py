@@ -109,11 +109,27 @@ def test_environment_variable_with_an_unknown_user_writes_nothing(
 
 def test_a_kept_login_holds_for_later_processes_until_logout(store: Store, store_folder: Path) -> None:
     store.login("ada", name="Ada", keep=True)
+    with Store.open(store_folder) as other:
+        other.logout()
+        assert other.user.handle == "anonymous"
+        assert not list(other.events(topic="user.logged_out")), "the others are still logged in"
     with Store.open(store_folder) as later:
         assert later.user.handle == "ada"
+        assert later.session.id == store.session.id, "it is one session"
         later.logout(keep=True)
     with Store.open(store_folder) as latest:
         assert latest.user.handle == "anonymous"
+    (ended,) = store.events(topic="user.logged_out")
+    assert ended.fact.session == store.session.id  # type: ignore[attr-defined]
+
+
+def test_a_kept_login_of_a_user_the_store_does_not_know_can_be_ended(
+    store: Store, store_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINEAGELOG_USER", "nobody")
+    with Store.open(store_folder) as later:
+        later.logout(keep=True)
+        assert later.user.handle == "anonymous"
 
 
 def test_a_handle_that_is_no_name_is_refused(refused: Refused) -> None:
