@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from lineagelog import current, location, message
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, Version, place_content
 from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, InvalidValueError, StoreUnavailableError
-from lineagelog.domain.event import NewEvent
+from lineagelog.domain.event import NewEvent, RecordedEvent
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, Id, new_id, new_uid, versioned_uid
 from lineagelog.domain.run import check_open
 from lineagelog.progress import byte_progress
@@ -79,14 +79,27 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
                 _remove(store, drafts)
                 raise
             break
-        rows = {event.stream: inserted_row(event) for event in recorded if isinstance(event.fact, ArtifactRegistered)}
+        rows = _saved_rows(store, recorded, existing)
         for draft, same in zip(drafts, existing, strict=True):
             if same is not None and draft.committed:
                 store.storage_backend(draft.storage_id).delete(draft.path)
-            row = rows.get(Id(same) if same is not None else draft.id)
-            _adopt(store, draft, row or find_one(store.log.database, schema.ARTIFACTS, id=same), same)
+            _adopt(store, draft, rows[same if same is not None else draft.id], same)
             if draft.run is not None:
                 draft.run._made.add(draft.artifact.id)
+
+
+def _saved_rows(store: Store, recorded: Sequence[RecordedEvent], existing: Sequence[str | None]) -> dict[str, RowDict]:
+    """Find the rows of all artifacts of a call, by id; most follow from their event without another look."""
+    rows: dict[str, RowDict] = {}
+    changed = {same for same in existing if same is not None}
+    for event in recorded:
+        if isinstance(event.fact, ArtifactRegistered):
+            rows[event.stream] = inserted_row(event)
+            # An older version of the same call was the latest for a moment only.
+            if event.fact.revises in rows:
+                changed.add(event.fact.revises)
+    rows |= {row["id"]: row for row in find_in(store.log.database, schema.ARTIFACTS, "id", changed)}
+    return rows
 
 
 def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
@@ -275,8 +288,7 @@ def _remove(store: Store, drafts: Sequence[_Draft]) -> None:
             store.storage_backend(draft.storage_id).delete(draft.path)
 
 
-def _adopt(store: Store, draft: _Draft, row: RowDict | None, same: str | None) -> None:
-    assert row is not None, "an artifact that was just seen is registered"
+def _adopt(store: Store, draft: _Draft, row: RowDict, same: str | None) -> None:
     artifact = draft.artifact
     artifact._frame = None
     artifact._load(store, row)

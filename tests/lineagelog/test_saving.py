@@ -1,0 +1,213 @@
+"""Saving under difficulties: many processes, threads, forks, and writers that are killed at any moment."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import lineagelog as ln
+from lineagelog import errors
+from lineagelog.store import Store
+
+Frame = Callable[..., pd.DataFrame]
+StartScript = Callable[..., "subprocess.Popen[str]"]
+RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
+
+N_PROCESSES = 4
+N_SAVES = 20
+N_KILLS = 40
+
+SAVE_MANY = """
+import sys
+import pandas as pd
+import lineagelog as ln
+
+writer, n_saves = int(sys.argv[1]), int(sys.argv[2])
+with ln.Run(ln.Transform(f"writer {writer}")):
+    for number in range(n_saves):
+        content = writer * 1000 + number
+        artifact = ln.Artifact(pd.DataFrame({"x": [content]}), key="shared.parquet").save()
+        print(artifact.uid, content, flush=True)
+"""
+
+SAVE_UNTIL_KILLED = """
+import sys
+import lineagelog as ln
+
+run = ln.Run(ln.Transform("doomed")).save()
+print("ready", flush=True)
+for number in range(100_000):
+    content = f"{sys.argv[1]}-{number}"
+    with open(sys.argv[2], "w") as file:
+        file.write(content)
+    artifact = ln.Artifact(sys.argv[2], key=f"{number % 3}.txt", run=run).save()
+    print(artifact.uid, content, flush=True)
+"""
+
+
+def test_each_of_many_writers_of_one_key_keeps_its_own_content(store: Store, start_script: StartScript) -> None:
+    processes = [
+        start_script(SAVE_MANY, name=f"writer{number}.py", arguments=(str(number), str(N_SAVES)), LINEAGELOG_QUIET="1")
+        for number in range(N_PROCESSES)
+    ]
+    acknowledged: dict[str, int] = {}
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        for line in out.splitlines():
+            uid, content = line.split()
+            assert uid not in acknowledged
+            acknowledged[uid] = int(content)
+    assert len(acknowledged) == N_PROCESSES * N_SAVES
+    versions = list(ln.Artifact.filter(key="shared.parquet").order_by("version_number"))
+    assert [version.version_number for version in versions] == list(range(N_PROCESSES * N_SAVES))
+    assert len({version.uid[:16] for version in versions}) == 1
+    assert [version.is_latest for version in versions] == [False] * (len(versions) - 1) + [True]
+    assert {version.uid: int(version.load()["x"][0]) for version in versions} == acknowledged
+
+
+def test_writers_killed_at_any_moment_leave_no_artifact_without_its_content(
+    sqlite_store: Store, start_script: StartScript, tmp_path: Path
+) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    acknowledged: dict[str, str] = {}
+    lock = threading.Lock()
+
+    def kill_again_and_again(worker: int) -> None:
+        for kill in range(N_KILLS // 2):
+            name = f"{worker}-{kill}"
+            process = start_script(
+                SAVE_UNTIL_KILLED,
+                name=f"doomed{name}.py",
+                arguments=(name, str(tmp_path / f"{name}.txt")),
+                LINEAGELOG_QUIET="1",
+            )
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            with lock:
+                pause = rng.uniform(0, 0.12)
+            time.sleep(pause)
+            process.send_signal(signal.SIGKILL)
+            out, _ = process.communicate()
+            # The last line may have been cut by the kill.
+            with lock:
+                acknowledged.update(line.split() for line in out.split("\n")[:-1])  # type: ignore[misc]
+
+    workers = [threading.Thread(target=kill_again_and_again, args=(number,)) for number in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert acknowledged, "nothing was saved before the kills"
+    registered = {artifact.uid: artifact.load() for artifact in ln.Artifact.all()}
+    assert {uid: registered.get(uid) for uid in acknowledged} == acknowledged
+    for key in ("0.txt", "1.txt", "2.txt"):
+        versions = ln.Artifact.filter(key=key)
+        assert sorted(versions.values_list("version_number")) == [(number,) for number in range(versions.count())]
+        assert versions.filter(is_latest=True).count() == 1
+    assert {run.status for run in ln.Run.all()} == {"started"}
+
+
+def test_threads_save_side_by_side_into_one_run(store: Store, frame: Frame) -> None:
+    failures: list[BaseException] = []
+    with ln.Run(ln.Transform("threads")) as run:
+
+        def save(number: int) -> None:
+            try:
+                for turn in range(5):
+                    ln.Artifact(frame(number * 10 + turn), key="shared.parquet", run=run).save()
+            except BaseException as exc:  # noqa: BLE001 - shown by the assertion
+                failures.append(exc)
+
+        threads = [threading.Thread(target=save, args=(number,)) for number in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+    versions = ln.Artifact.filter(key="shared.parquet")
+    assert sorted(number for (number,) in versions.values_list("version_number")) == list(range(20))
+    assert versions.filter(is_latest=True).count() == 1
+    assert run.outputs.count() == 20
+
+
+def test_a_tracked_run_holds_in_threads_too(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import threading
+        import pandas as pd
+        import lineagelog as ln
+        run = ln.track(ln.Transform("threads"))
+        thread = threading.Thread(
+            target=lambda: ln.Artifact(pd.DataFrame({"x": [1]}), key="t.parquet").save()
+        )
+        thread.start()
+        thread.join()
+        assert run.outputs.count() == 1
+        """
+    )
+
+
+def test_a_store_opened_before_a_fork_works_on_both_sides(store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import os
+        import pandas as pd
+        import lineagelog as ln
+        run = ln.track(ln.Transform("fork"))
+        ln.Artifact(pd.DataFrame({"x": [1]}), key="before.parquet").save()
+        children = []
+        for number in range(2):
+            pid = os.fork()
+            if pid == 0:
+                for turn in range(5):
+                    ln.Artifact(pd.DataFrame({"x": [number * 10 + turn]}), key="shared.parquet").save()
+                os._exit(0)
+            children.append(pid)
+        for turn in range(5):
+            ln.Artifact(pd.DataFrame({"x": [100 + turn]}), key="shared.parquet").save()
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]
+        assert run.outputs.count() == 16
+        """,
+        PYTHONWARNINGS="default",
+    )
+    versions = ln.Artifact.filter(key="shared.parquet").order_by("version_number")
+    assert [version.version_number for version in versions] == list(range(15))
+    assert sorted(int(version.load()["x"][0]) for version in versions) == [*range(5), *range(10, 15), *range(100, 105)]
+
+
+def test_a_file_that_changes_while_it_is_saved_is_refused(sqlite_store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "growing.bin"
+    path.write_bytes(os.urandom(3_000_000))
+    artifact = ln.Artifact(path, key="growing.bin", run=False)
+    head = sqlite_store.log.head()
+    stop = threading.Event()
+
+    def keep_writing() -> None:
+        while not stop.is_set():
+            with path.open("r+b") as file:
+                file.write(os.urandom(16))
+            time.sleep(0.0005)
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        with pytest.raises(errors.ContentChangedError, match=r"growing\.bin"):
+            artifact.save()
+    finally:
+        stop.set()
+        writer.join()
+    assert sqlite_store.log.head() == head
+    assert sqlite_store.folder is not None
+    assert not list(sqlite_store.folder.rglob("*.bin"))
