@@ -111,7 +111,7 @@ def verify_log(
                 progress(frontier.size, head_position)
         if progress is not None:
             progress(frontier.size, head_position)
-        consequences += _compare_head(frontier, head_position, head_peaks, head_root)
+        consequences += _compare_head(frontier, head_position, head_peaks, head_root, leaves_fit=not problems)
         if replica is not None and replayable and _replay(replica, batch, consequences):
             consequences += _compare_tables(replica, snapshot, database.table_names())
     return Verification(frontier.size, frontier.root().hex(), (*problems, *consequences), checkpoint_root)
@@ -125,17 +125,14 @@ def _missing_protection(database: Database) -> list[Problem]:
     ]
 
 
-def _compare_head(frontier: Frontier, position: int, peaks: str, root: str) -> list[Problem]:
+def _compare_head(frontier: Frontier, position: int, peaks: str, root: str, *, leaves_fit: bool) -> list[Problem]:
     problems = []
     if position != frontier.size:
         problems.append(Problem(None, f"the head speaks of {position} events, but {frontier.size} are stored"))
     elif root != frontier.root().hex() or peaks != frontier.to_bytes().hex():
-        problems.append(
-            Problem(
-                None,
-                "the tree root of the head is not that of the events: events were changed together with their leaf hashes",
-            )
-        )
+        # With every leaf right, somebody has edited events and computed their leaves anew, or edited the head alone.
+        cause = ": events were changed together with their leaf hashes, or the head was" if leaves_fit else ""
+        problems.append(Problem(None, f"the tree root of the head is not that of the events{cause}"))
     return problems
 
 
