@@ -16,6 +16,7 @@ from html import escape
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from lineagelog.domain.errors import ExportError, UnknownFormatError
+from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.domain.run import ABORTED, FAILED, FINISHED, STARTED
 from lineagelog.domain.values import parse_time
 from lineagelog.projections.lineage import ArtifactNode, Graph, RunNode
@@ -30,6 +31,7 @@ FOLD_ABOVE: Final = 12
 
 _MAX_TITLE: Final = 40
 _MAX_CHAIN: Final = 12
+_MAX_UID: Final = 12
 _LARGE: Final = 300
 _DPI: Final = 144
 _FONT: Final = "Helvetica,Arial,sans-serif"
@@ -190,7 +192,7 @@ def _artifact_line(name: str, node: ArtifactNode, members: list[ArtifactNode], l
         title, more = f"{len(members):,} artifacts", [_joined(facts), _who(m.user for m in members)]
         return _node_line(name, title, more, look, "box", "rounded,filled", tip=f"{title}, from {_title(node)}")
     version = f"version {node.version}" if node.version else ""
-    facts = [node.otype or node.kind or node.suffix.lstrip("."), _size(node.size), version]
+    facts = [node.otype or node.kind or node.suffix.lstrip("."), _size(node.size), version, _short(node.uid)]
     more = [_joined(facts), _joined([node.user or "", _moment(node.created_at)])]
     tip = "\n".join(text for text in (_title(node), node.description or "", f"uid {node.uid}") if text)
     return _node_line(name, shorten(_title(node)), more, look, "box", "rounded,filled", tip=tip)
@@ -203,7 +205,8 @@ def _run_line(name: str, run: RunNode, members: list[RunNode], look: _Look) -> s
         more = [shorten(", ".join(keys[:3]) + (" …" if len(keys) > 3 else "")), _who(m.user for m in members)]
         return _node_line(name, title, more, look, "box", "filled", tip=f"{title}, from run {run.uid}", bars=True)
     state = "" if run.status == FINISHED else "not ended" if run.status == STARTED else run.status
-    facts = [run.transform_type, run.name or "", f"version {run.transform_version}" if run.transform_version else ""]
+    version = f"version {run.transform_version}" if run.transform_version else ""
+    facts = [run.transform_type, run.name or "", version, _short(run.transform_uid)]
     more = [_joined([shorten(fact) for fact in facts])]
     more.append(_joined([run.user or "", _moment(run.started_at), _duration(run)]))
     tip = f"{run.transform_key}\nrun {run.uid}, {run.status}"
@@ -211,6 +214,11 @@ def _run_line(name: str, run: RunNode, members: list[RunNode], look: _Look) -> s
     return _node_line(
         name, shorten(run.transform_key), more, look, "box", "filled", tip=tip, state=f"{mark}{state}", bars=True
     )
+
+
+def _short(uid: str) -> str:
+    """Shorten the uid of a version to what tells the family and the version; `prov show` takes its beginning."""
+    return uid if len(uid) <= _MAX_UID else f"{uid[:6]}…{uid[-VERSION_LENGTH:]}"
 
 
 def _node_line(
