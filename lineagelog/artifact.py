@@ -407,7 +407,7 @@ class Artifact(Record):
         return lineage_table(self, "downstream", max_depth)
 
     def lineage_graph(self, *, direction: str = "both", max_depth: int | None = None) -> nx.MultiDiGraph[str]:
-        """Return the lineage as a networkx graph in the direction of data flow, nodes named by their ids.
+        """Return the lineage as a networkx graph in the direction of data flow, nodes named by their uids.
 
         Args:
             direction: `both`, `upstream` or `downstream`.

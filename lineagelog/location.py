@@ -63,10 +63,12 @@ def read_config(folder: Path) -> tuple[Config, str | None]:
     try:
         data = json.loads(path.read_text())
         config = Config(data["id"], data["name"], data["database"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreNotFoundError(
             f"there is no store in {folder}; create one with `prov init --storage {folder}`"
         ) from None
+    except OSError as exc:
+        raise StoreUnavailableError(f"{path} cannot be read: {exc.strerror}; check its permissions") from exc
     except (ValueError, KeyError, TypeError) as exc:
         raise StoreUnavailableError(f"{path} cannot be read ({exc}); restore it from a backup") from exc
     if config.database is None:

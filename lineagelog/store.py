@@ -130,9 +130,14 @@ class Store:
         if kind != "local":
             _check_remote(root)
         made = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
         # Everything is built under another name and then renamed, so that there is a whole store or none.
-        building = Path(tempfile.mkdtemp(prefix=f"{location.FOLDER}-", dir=folder))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(prefix=f"{location.FOLDER}-", dir=folder))
+        except OSError as exc:
+            raise StorageError(
+                f"no store can be made in {folder}: {exc.strerror}; choose a folder you may write"
+            ) from exc
         try:
             config, password = cls._fill(building, root, kind, name, db)
             location.write_config(building, config, password)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lineagelog.pytest_plugin import assert_replay_agrees
+from lineagelog.store import Store
+
+pytest_plugins = ["pytester"]
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "testing.md"
+
+
+def test_the_examples_of_the_documentation_run(pytester: pytest.Pytester) -> None:
+    examples = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), flags=re.DOTALL)
+    assert len(examples) >= 3
+    for number, example in enumerate(examples):
+        (pytester.path / f"test_example_{number}.py").write_text(example)
+    n_tests = sum(len(re.findall(r"^def test_", example, flags=re.MULTILINE)) for example in examples)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error").assert_outcomes(passed=n_tests)
+
+
+def test_each_test_has_a_store_of_its_own_that_is_current(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+        import lineagelog as ln
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_store(lineagelog_store, tmp_path, number):
+            assert ln.current_store() is lineagelog_store
+            assert not ln.Transform.all()
+            ln.Transform(f"t{number}").save()
+            assert os.environ["XDG_CONFIG_HOME"].startswith(str(tmp_path))
+            assert "LINEAGELOG_USER" not in os.environ
+            assert [entry["location"] for entry in ln.list_stores()] == [str(lineagelog_store.folder)]
+
+        def test_afterwards_there_is_none():
+            with pytest.raises(ln.errors.StoreNotFoundError):
+                ln.current_store()
+        """
+    )
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+
+
+def test_track_in_a_test_tracks_the_test_and_leaves_no_run_behind(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import lineagelog as ln
+
+        def test_tracks(lineagelog_store):
+            run = ln.track()
+            assert run.transform.key == "test_track_in_a_test_tracks_the_test_and_leaves_no_run_behind.py"
+
+        def test_none(lineagelog_store):
+            try:
+                ln.finish()
+            except ln.errors.NoRunError:
+                return
+            raise AssertionError("the run of another test is still there")
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist").assert_outcomes(passed=2)
+
+
+def test_recorded_stores_are_opened_and_closed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        opened = []
+
+        def test_record(lineagelog_store, lineagelog_record, lineagelog_open, tmp_path):
+            lineagelog_store.login("ada", name="Ada")
+            path = lineagelog_record(lineagelog_store, tmp_path / "study.jsonl")
+            replayed = lineagelog_open(path)
+            assert replayed.User.get(handle="ada").name == "Ada"
+            opened.append(replayed)
+
+        def test_closed():
+            assert opened[0].closed
+        """
+    )
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+def test_the_assertion_names_table_position_and_columns(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "store") as store:
+        store.login("ada", name="Ada")
+        assert_replay_agrees(store)
+        with sqlite3.connect(tmp_path / "store/.lineagelog/store.db") as connection:
+            connection.execute("UPDATE users SET name = 'Eve', email = 'eve@example.org' WHERE handle = 'ada'")
+        connection.close()
+        position = store.log.head().position - 1
+        with pytest.raises(AssertionError, match=rf"position {position}: .*\(name, email\).* table users"):
+            assert_replay_agrees(store)
+        store.rebuild()
+        assert_replay_agrees(store)
+
+
+def test_the_assertion_finds_rows_that_are_lost_or_invented(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "store") as store:
+        store.login("ada", name="Ada")
+        for statement, text in (
+            ("DELETE FROM sessions", "has lost its row in the table sessions"),
+            (
+                "INSERT INTO sessions VALUES (99, 'x', 'y', 'z', NULL)",
+                "has a row that no event made in the table sessions",
+            ),
+        ):
+            store.rebuild()
+            with sqlite3.connect(tmp_path / "store/.lineagelog/store.db") as connection:
+                connection.execute(statement)
+            connection.close()
+            with pytest.raises(AssertionError, match=text):
+                assert_replay_agrees(store)
+
+
+def test_loading_the_plugin_loads_nothing_else() -> None:
+    code = (
+        "import sys, pytest\nbefore = set(sys.modules)\nimport lineagelog.pytest_plugin\n"
+        "print(*sorted(set(sys.modules) - before), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {
+        "lineagelog",
+        "lineagelog.domain",
+        "lineagelog.domain.version",
+        "lineagelog.pytest_plugin",
+    }
+
+
+def test_the_plugin_is_found_by_pytest_on_its_own(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--fixtures", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for fixture in ("lineagelog_store", "lineagelog_open", "lineagelog_record"):
+        assert fixture in done.stdout

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pandas as pd
+import pytest
+
+import lineagelog as ln
+from lineagelog import errors
+from lineagelog.store import Store
+
+Frame = Callable[..., pd.DataFrame]
+Refused = Callable[..., errors.LineageLogError]
+
+
+@pytest.fixture
+def filled(store: Store, frame: Frame) -> Store:
+    """Three artifacts, one of them in two versions, by two users and one run."""
+    store.login("ada", name="Ada Lovelace")
+    ln.Artifact(frame(1), key="raw/iris.parquet", description="Iris, raw", run=False).save()
+    ln.Artifact(frame(2), key="raw/iris.parquet", description="Iris, measured again", run=False).save()
+    store.login("grace", name="Grace Hopper")
+    with ln.Run(ln.Transform("clean"), params={"level": {"depth": 3}}):
+        ln.Artifact(frame(3), key="clean/iris.parquet", kind="report").save()
+    ln.Artifact(frame(4, rows=5), key="clean/wine.parquet", run=False).save()
+    return store
+
+
+def test_get_by_uid_by_its_beginning_and_by_fields(filled: Store) -> None:
+    first = ln.Artifact.filter(key="raw/iris.parquet").first()
+    assert first is not None
+    assert ln.Artifact.get(first.uid) == first
+    assert ln.Artifact.get(first.uid[:16]).version_number == 1, "the stem means the latest version"
+    assert ln.Artifact.get(key="clean/wine.parquet").n_observations == 5
+    assert ln.Artifact.get(key="raw/iris.parquet").version_number == 1
+
+
+def test_get_of_nothing_or_of_several_is_an_error(filled: Store, refused: Refused) -> None:
+    refused(errors.RecordNotFoundError, lambda: ln.Artifact.get("zzzzzzzzzzzzzzzz"), "zzzz")
+    refused(errors.RecordNotFoundError, lambda: ln.Artifact.get("not a uid"), "letters and digits")
+    refused(errors.RecordNotFoundError, lambda: ln.Artifact.get(key="nope"), "key='nope'")
+    error = refused(
+        errors.MultipleRecordsError, lambda: ln.Artifact.get(key__startswith="clean/"), "more than one Artifact"
+    )
+    assert "clean/wine.parquet" in str(error)
+
+
+def test_an_ambiguous_beginning_of_a_uid_names_the_candidates(store: Store, refused: Refused) -> None:
+    for number in range(63):
+        ln.Transform(f"t{number}").save()
+    initials = [transform.uid[0] for transform in ln.Transform.all()]
+    shared = next(initial for initial in initials if initials.count(initial) > 1)
+    error = refused(errors.MultipleRecordsError, lambda: ln.Transform.get(shared), f"'{shared}'")
+    assert "add characters" in str(error)
+
+
+def test_one_first_last_and_slices(filled: Store, refused: Refused) -> None:
+    wine = ln.Artifact.filter(key__endswith="wine.parquet")
+    assert wine.one().key == "clean/wine.parquet"
+    assert ln.Artifact.filter(key="nope").one_or_none() is None
+    refused(errors.RecordNotFoundError, ln.Artifact.filter(key="nope").one)
+    refused(errors.MultipleRecordsError, ln.Artifact.all().one)
+    refused(errors.MultipleRecordsError, ln.Artifact.all().one_or_none)
+    keys = [artifact.key for artifact in ln.Artifact.all()]
+    assert keys == ["raw/iris.parquet", "raw/iris.parquet", "clean/iris.parquet", "clean/wine.parquet"]
+    first, last = ln.Artifact.all().first(), ln.Artifact.all().last()
+    assert first is not None
+    assert last is not None
+    assert (first.key, last.key) == (keys[0], keys[-1])
+    assert [artifact.key for artifact in ln.Artifact.all()[1:3]] == keys[1:3]
+    assert ln.Artifact.all()[3].key == keys[3]
+    assert ln.Artifact.filter(key="nope").first() is None
+    with pytest.raises(IndexError):
+        ln.Artifact.all()[4]
+    with pytest.raises(ValueError, match="last"):
+        ln.Artifact.all()[-1]
+
+
+def test_what_a_query_counts_is_what_it_shows(filled: Store) -> None:
+    for query in (
+        ln.Artifact.all(),
+        ln.Artifact.filter(key__startswith="raw/"),
+        ln.Artifact.all()[1:3],
+        ln.Artifact.filter(key="nope"),
+        ln.Artifact.search("iris"),
+        ln.Artifact.filter(is_latest=True).exclude(kind="report"),
+    ):
+        assert query.count() == len(query) == len(list(query)) == len(query.to_dataframe()) == len(query.values("uid"))
+        assert bool(query) == query.exists() == (query.count() > 0)
+
+
+def test_conditions_over_relations_and_json(filled: Store) -> None:
+    assert ln.Artifact.filter(created_by__handle="ada").count() == 2
+    assert ln.Artifact.filter(transform__key="clean").one().key == "clean/iris.parquet"
+    assert ln.Run.filter(params__level__depth__gte=3).count() == 1
+    assert ln.Run.filter(outputs__key__icontains="IRIS").count() == 1
+    both = ln.Artifact.filter(ln.Q(kind="report") | ln.Q(n_observations__gt=4))
+    assert [artifact.key for artifact in both] == ["clean/iris.parquet", "clean/wine.parquet"]
+    assert ln.Artifact.filter(~ln.Q(key__contains="iris")).one().key == "clean/wine.parquet"
+    assert ln.Artifact.filter(created_at__lt=datetime.now().astimezone()).count() == 4
+
+
+def test_unknown_fields_and_lookups_are_named_with_choices(filled: Store, refused: Refused) -> None:
+    error = refused(errors.UnknownFieldError, lambda: ln.Artifact.filter(kye="x"), "kye")
+    assert "did you mean 'key'" in str(error)
+    refused(errors.UnknownFieldError, lambda: ln.Artifact.filter(key__sounds_like="x"), "sounds_like")
+    refused(errors.UnknownFieldError, lambda: ln.Artifact.filter(created_by__hobby="x"), "hobby")
+    refused(errors.UnknownFieldError, lambda: ln.Artifact.all().order_by("hobby"), "hobby")
+    refused(errors.UnknownFieldError, lambda: ln.Artifact.all().values("hobby"), "hobby")
+    refused(errors.UnknownFieldError, lambda: ln.Artifact.to_dataframe(include="created_by__hobby"), "hobby")
+
+
+def test_values_and_lists(filled: Store) -> None:
+    assert ln.Artifact.filter(kind="report").values("key", "created_by__handle") == [
+        {"key": "clean/iris.parquet", "created_by__handle": "grace"}
+    ]
+    assert ln.Artifact.all().order_by("-key").to_list("key")[0] == "raw/iris.parquet"
+    assert ln.Artifact.filter(kind="report").values_list("n_observations") == [(3,)]
+
+
+def test_data_frames_hold_typed_columns_and_what_is_included(filled: Store) -> None:
+    table = ln.Artifact.to_dataframe(include=["created_by__name", "input_of_runs__uid"])
+    assert list(table["created_by__name"]) == ["Ada Lovelace"] * 2 + ["Grace Hopper"] * 2
+    assert table.index.name == "uid"
+    assert list(table["created_by"]) == ["ada", "ada", "grace", "grace"]
+    assert str(table["created_at"].dtype) == "datetime64[us, UTC]" or str(table["created_at"].dtype).endswith("UTC]")
+    assert table["size"].dtype == "int64"
+    assert len(ln.Artifact.filter(key="nope").to_dataframe()) == 0
+    assert len(ln.Artifact.df()) == 4
+
+
+def test_search_finds_text_in_keys_and_descriptions(filled: Store) -> None:
+    assert {artifact.key for artifact in ln.Artifact.search("IRIS")} == {"raw/iris.parquet", "clean/iris.parquet"}
+    assert ln.Artifact.search("measured").one().version_number == 1
+    assert ln.Artifact.search("iris", limit=1).count() == 1
+    assert not ln.Artifact.search("100%")
+    assert [user.handle for user in ln.User.search("lovelace")] == ["ada"]
+
+
+def test_lookup_gives_attributes(filled: Store) -> None:
+    users = ln.User.lookup()
+    assert users.ada.name == "Ada Lovelace"
+    assert {"ada", "grace", "anonymous"} <= set(dir(users))
+    artifacts = ln.Artifact.lookup()
+    assert artifacts.raw_iris_parquet.version_number == 0
+    assert artifacts.raw_iris_parquet_2.version_number == 1
+    with pytest.raises(AttributeError, match="there are"):
+        _ = users.nobody
+
+
+def test_a_query_shows_its_records(filled: Store) -> None:
+    assert "clean/wine.parquet" in repr(ln.Artifact.all())
+    assert "<table" in ln.Artifact.all()._repr_html_()
+    assert repr(ln.Artifact) == "<registry Artifact>"
+
+
+def test_describe_tells_where_an_artifact_comes_from_and_went(
+    filled: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = ln.Artifact.get(key="clean/iris.parquet")
+    with ln.Run(ln.Transform("plot")) as run:
+        artifact.load()
+    artifact.describe()
+    shown = capsys.readouterr().out
+    for expected in (artifact.uid, "clean/iris.parquet", "grace", artifact.hash, run.uid, "clean"):
+        assert expected in shown
+    run.describe()
+    assert artifact.uid in capsys.readouterr().out
+    for record in (artifact.transform, artifact.storage, artifact.created_by):
+        assert record is not None
+        record.describe()
+        assert record.uid in capsys.readouterr().out
+
+
+def test_describe_shows_control_characters_and_does_not_send_them(
+    store: Store, frame: Frame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ln.Artifact(frame(), key="t.parquet", description="red \x1b[31m alert", run=False).save().describe()
+    assert "\x1b[31m" not in capsys.readouterr().out
