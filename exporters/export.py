@@ -83,6 +83,7 @@ def export(
     head_root: str,
     software: str = SOFTWARE,
     base: str = DEFAULT_BASE,
+    progress: Callable[[int], object] | None = None,
 ) -> ExportSummary:
     """Write an export.
 
@@ -95,6 +96,7 @@ def export(
         head_root: Merkle tree head at that position.
         software: Name and version of the exporting software.
         base: Beginning of the IRIs of everything in the store.
+        progress: Called now and then with the number of statements written since the last call.
 
     Raises:
         UnknownFormatError: No exporter has this name.
@@ -106,8 +108,12 @@ def export(
     )
     counts: Counter[str] = Counter()
     pieces = chosen.write(replace(opened, statements=_counted(opened.statements, counts)))
+    n_told = 0
     while batch := list(islice(pieces, _PIECES)):
         out.write("".join(batch).encode())
+        if progress is not None:
+            progress(counts.total() - n_told)
+            n_told = counts.total()
     prefix, _, local = opened.bundle.partition(":")
     return ExportSummary(
         format=chosen.name,

@@ -11,6 +11,7 @@ from lineagelog import message
 from lineagelog.domain.errors import ExportError, UnknownFormatError
 from lineagelog.domain.store import ExportMade
 from lineagelog.finding import find_record
+from lineagelog.progress import statement_progress
 from lineagelog.projections import schema
 from lineagelog.record import Record
 
@@ -69,7 +70,11 @@ def export(
         ) from exc
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as out, store.log.database.snapshot() as snapshot:
+        with (
+            os.fdopen(descriptor, "wb") as out,
+            store.log.database.snapshot() as snapshot,
+            statement_progress(f"export to {path.name}") as progress,
+        ):
             head = _head(snapshot)
             summary = write(
                 snapshot,
@@ -78,6 +83,7 @@ def export(
                 scope=scope,
                 head_position=head.position,
                 head_root=head.root,
+                progress=progress,
             )
         temporary.chmod(0o644)
         if record:

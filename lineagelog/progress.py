@@ -42,5 +42,17 @@ def event_progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
         yield update
 
 
+@contextmanager
+def statement_progress(label: str) -> Iterator[Callable[[int], object] | None]:
+    """Show a counter of statements, whose number is not known beforehand; yields what takes the number done."""
+    if not _watched():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=label, unit=" statements", unit_scale=True, leave=False, delay=0.5) as bar:
+        yield bar.update
+
+
 def _watched() -> bool:
     return settings.progress_bars and settings.verbosity > 0 and sys.stderr is not None and sys.stderr.isatty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tracemalloc
 from pathlib import Path
@@ -168,3 +169,18 @@ def test_memory_does_not_grow_with_the_store(tmp_path: Path, many: Any, monkeypa
         log.close()
     small, large = peaks[:2], peaks[2:]
     assert all(after < 1.3 * before for before, after in zip(small, large, strict=True)), peaks
+
+
+def test_progress_counts_every_statement(rich: EventLog) -> None:
+    told: list[int] = []
+    with rich.database.snapshot() as snapshot:
+        head = rich.head()
+        summary = export(
+            snapshot,
+            io.BytesIO(),
+            format="n-quads",
+            head_position=head.position,
+            head_root=head.root,
+            progress=told.append,
+        )
+    assert sum(told) == summary.n_statements > 0
