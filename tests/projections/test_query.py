@@ -225,7 +225,7 @@ def matches(store: Store, registry: Registry, row: dict[str, Any], name: str, wa
         for part in rest:
             if isinstance(value, dict):
                 value = value.get(part)
-            elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            elif isinstance(value, list) and re.fullmatch("0|[1-9][0-9]*", part) and int(part) < len(value):
                 value = value[int(part)]
             else:
                 value = None
