@@ -112,6 +112,7 @@ class Artifact(Record):
         self._revises = revises
         if revises is not None:
             revises._need_saved("revises")
+            self._need_same_store(revises, "the revised artifact")
             self.key = self.key or revises.key
         if isinstance(data, str | os.PathLike):
             self._take_path(os.fspath(data))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lineagelog.domain.errors import InvalidValueError, ObjectMissingError
+from lineagelog.domain.errors import ExportError, InvalidValueError, ObjectMissingError
 from lineagelog.domain.store import CheckpointSealed
 from lineagelog.projections import schema
 
@@ -166,7 +166,12 @@ def seal(store: Store, path: Path | None) -> Checkpoint:
     head = store.log.head()
     checkpoint = Checkpoint(f"{ORIGIN_PREFIX}{store.uid}", head.position, head.root)
     if path is not None:
-        path.write_text(checkpoint.to_text())
+        try:
+            path.write_text(checkpoint.to_text())
+        except (OSError, ValueError) as exc:
+            raise ExportError(
+                f"the checkpoint cannot be written to {path}: {exc}; choose a folder you may write"
+            ) from exc
     fact = CheckpointSealed(up_to_position=head.position, root=head.root)
     store.append_next(schema.STORES, store.id, lambda _: fact)
     return checkpoint

@@ -21,10 +21,13 @@ def save(records: Sequence[Record]) -> list[Record]:
         The same records.
     """
     from lineagelog.artifact import Artifact
+    from lineagelog.record import Record
     from lineagelog.saving import save_artifacts
 
     new: dict[int, tuple[Store, list[Artifact]]] = {}
     for record in records:
+        if not isinstance(record, Record):
+            raise TypeError(f"save() takes records, not {type(record).__name__}")
         if isinstance(record, Artifact) and not record._saved:
             new.setdefault(id(record.store), (record.store, []))[1].append(record)
         else:

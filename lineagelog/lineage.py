@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from lineagelog.domain.errors import InvalidValueError, UnsupportedFormatError
+from lineagelog.domain.errors import ExportError, InvalidValueError, UnsupportedFormatError
 from lineagelog.domain.values import parse_time
 from lineagelog.record import Record
 
@@ -42,7 +42,11 @@ def view_lineage(
         raise UnsupportedFormatError(
             f"a picture cannot be written to {target.name}; choose a name that ends in .svg, .png or .dot"
         )
-    target.write_bytes(render(graph, format=cast("Any", format_name)))
+    picture = render(graph, format=cast("Any", format_name))
+    try:
+        target.write_bytes(picture)
+    except (OSError, ValueError) as exc:
+        raise ExportError(f"the picture cannot be written to {target}: {exc}; choose a folder you may write") from exc
     return target
 
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 import msgspec
 
 from lineagelog import current
-from lineagelog.domain.errors import ConcurrentWriteError, ImmutableFieldError, UnknownFieldError, UnsavedRecordError
+from lineagelog.domain.errors import (
+    ConcurrentWriteError,
+    ImmutableFieldError,
+    InvalidValueError,
+    UnknownFieldError,
+    UnsavedRecordError,
+)
 from lineagelog.domain.event import Change
 from lineagelog.domain.ids import Id
 from lineagelog.domain.values import check_name, check_text, parse_time
@@ -217,6 +223,17 @@ class Record(metaclass=_RegistryType):
     def _need_saved(self, call: str) -> None:
         if not self._saved:
             raise UnsavedRecordError(f"{type(self).__name__}.{call} needs a saved record; call save() first")
+
+    def _need_same_store(self, other: Record, what: str) -> None:
+        """Refuse a record of another store, whose id would mean nothing in this one.
+
+        Raises:
+            InvalidValueError: It belongs to another store.
+        """
+        if other.store.id != self.store.id:
+            raise InvalidValueError(
+                what, f"belongs to the store {other.store.name}, the {type(self).__name__} to {self.store.name}"
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         registry = self.registry

@@ -128,6 +128,9 @@ class Run(Record):
         self._begin()
         if not isinstance(transform, Transform):
             raise TypeError(f"a run needs a Transform, not {type(transform).__name__}")
+        self._need_same_store(transform, "the transform")
+        if initiated_by_run is not None:
+            self._need_same_store(initiated_by_run, "the initiating run")
         self._transform = transform
         self._initiator = initiated_by_run
         self._used: set[tuple[str, str]] = set()

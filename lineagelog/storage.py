@@ -70,6 +70,10 @@ class Storage(Record):
         return self
 
     def _save_new(self) -> None:
+        from lineagelog.adapters.storage import open_storage
+
+        # A kind of location that cannot be opened here is refused before it is on record.
+        open_storage(self.store.resolve_root(self.root))
         fact = StorageRegistered(
             uid=new_uid(STORAGE_UID_LENGTH),
             root=self.root,

@@ -207,6 +207,8 @@ class Store:
             SchemaVersionError: A newer version of the software has written it.
         """
         text = os.fspath(address)
+        if "\x00" in text:
+            raise InvalidValueError("the address of the store", f"{text!r} holds a NUL character; remove it")
         if "://" in text:
             store = cls(EventLog.connect(text), None)
             where = location.without_password(text)[0]

@@ -93,6 +93,7 @@ class Transform(Record):
         self._stem = check_uid(uid) if uid is not None else None
         if revises is not None:
             revises._need_saved("revises")
+            self._need_same_store(revises, "the revised transform")
             self._stem = revises.uid[:TRANSFORM_STEM_LENGTH]
 
     @property

@@ -117,6 +117,18 @@ def test_a_server_without_a_store_says_so(postgresql_address: str) -> None:
         Store.open(postgresql_address)
 
 
+def test_a_server_that_may_only_be_read_refuses_writes(postgresql_address: str, tmp_path: Path, frame: Frame) -> None:
+    with Store.create(tmp_path / "store", db=postgresql_address) as store:
+        artifact = store.Artifact(frame(), key="t.parquet", run=False).save()
+        head = store.log.head()
+        with Store.open(f"{postgresql_address}&options=-c%20default_transaction_read_only%3Don") as reader:
+            assert len(reader.Artifact.get(artifact.uid).load()) == 3
+            with pytest.raises(errors.StoreReadOnlyError, match="can be read but not written"):
+                reader.Artifact(frame(2), key="t.parquet", run=False).save()
+        assert store.log.head() == head
+        assert len(list((tmp_path / "store").rglob("*.parquet"))) == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write whatever the permissions say")
 def test_a_read_only_store_can_be_read_and_refuses_writes(tmp_path: Path, frame: Frame) -> None:
     store = Store.create(tmp_path / "store")
@@ -156,3 +168,40 @@ def test_a_store_cannot_be_named_by_control_characters(tmp_path: Path) -> None:
 def test_settings_that_do_not_exist() -> None:
     with pytest.raises(errors.InvalidValueError, match="loud"):
         ln.settings.verbosity = "loud"  # type: ignore[assignment]
+
+
+def test_records_of_another_store_are_refused(store: Store, tmp_path: Path, frame: Frame, refused: Refused) -> None:
+    with Store.create(tmp_path / "other") as other:
+        artifact = other.Artifact(frame(), key="t.parquet", run=False).save()
+        transform = other.Transform("t").save()
+        run = other.Run(transform).save()
+        own = ln.Transform("own").save()
+        for make in (
+            lambda: ln.Artifact(frame(2), revises=artifact, run=False).save(),
+            lambda: ln.Artifact(frame(2), key="t.parquet", run=run).save(),
+            lambda: ln.Transform("t", revises=transform).save(),
+            lambda: ln.Run(transform).save(),
+            lambda: ln.Run(own, initiated_by_run=run).save(),
+        ):
+            refused(errors.InvalidValueError, make, "other")
+
+
+def test_files_that_cannot_be_written(store: Store, tmp_path: Path, frame: Frame, refused: Refused) -> None:
+    artifact = ln.Artifact(frame(), key="t.parquet", run=False).save()
+    nowhere = tmp_path / "nowhere"
+    refused(errors.ExportError, lambda: store.checkpoint(nowhere / "checkpoint.txt"), "nowhere")
+    refused(errors.ExportError, lambda: artifact.view_lineage(nowhere / "lineage.svg"), "nowhere")
+    refused(errors.ExportError, lambda: store.export(nowhere / "all.json"), "nowhere")
+
+
+def test_a_kind_of_storage_that_does_not_exist(store: Store, refused: Refused) -> None:
+    refused(errors.StorageError, lambda: ln.Storage("weird://bucket").save(), "weird")
+
+
+def test_things_that_are_no_records(store: Store) -> None:
+    head = store.log.head()
+    with pytest.raises(TypeError, match="int"):
+        ln.save([1])  # type: ignore[list-item]
+    with pytest.raises(errors.InvalidValueError, match="NUL"):
+        ln.connect("a\x00b")
+    assert store.log.head() == head
