@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from hypothesis import settings
 
 from lineagelog.adapters.log.connect import connect
 from lineagelog.adapters.log.database import Database
 from lineagelog.adapters.log.event_log import EventLog
 
 Address: TypeAlias = Path | str
+
+# A change is judged on the same cases each time; without CI each run tries new ones, and prints how to repeat a failure.
+settings.register_profile("ci", derandomize=True, print_blob=True)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "explore")
 
 NO_POSTGRESQL = "LINEAGELOG_TEST_NO_POSTGRESQL"
 
