@@ -51,6 +51,8 @@ _COMPOSITES: Final = frozenset(
     }
 )
 _TABLES: Final = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+WRITABLE: Final = (".parquet", *_TABLES)
+"""Suffixes under which a DataFrame can be stored, the default first."""
 _TEXTS: Final = (".txt", ".md", ".html", ".py", ".log", ".svg")
 _IMAGES: Final = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp")
 _PICKLES: Final = (".pkl", ".pickle", ".joblib")
@@ -126,16 +128,19 @@ def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
 
 
 def write_dataframe(df: pd.DataFrame, destination: Path) -> None:
-    """Write a DataFrame as Parquet; the same frame gives the same bytes under one version of pandas and pyarrow.
+    """Write a DataFrame; the same frame gives the same bytes under one version of pandas and pyarrow.
 
     Args:
-        df: The frame; its index is kept.
-        destination: The file to write.
+        df: The frame. Parquet keeps its index; in CSV and TSV an index that is not just row numbers becomes the first columns.
+        destination: The file to write: CSV or TSV by its suffix (`WRITABLE`), else Parquet.
 
     Raises:
         UnsupportedFormatError: A column holds what Parquet cannot; the text names it.
         StorageError: The file cannot be written.
     """
+    if destination.name.endswith(WRITABLE[1:]):
+        _write_text_table(df, destination)
+        return
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -152,6 +157,20 @@ def write_dataframe(df: pd.DataFrame, destination: Path) -> None:
     try:
         pq.write_table(table, destination, compression="zstd")
     except (OSError, pa.ArrowException) as exc:
+        raise StorageError(f"{destination} cannot be written: {exc}; check permissions and free space") from exc
+
+
+def _write_text_table(df: pd.DataFrame, destination: Path) -> None:
+    import pandas as pd
+
+    rows_only = isinstance(df.index, pd.RangeIndex) and df.index.start == 0 and df.index.step == 1
+    try:
+        df.to_csv(
+            destination, sep="\t" if ".tsv" in destination.suffixes else ",", index=not rows_only, lineterminator="\n",
+            # Without its time of writing, the same frame gives the same compressed bytes.
+            compression={"method": "gzip", "mtime": 0} if destination.suffix == ".gz" else None,
+        )  # fmt: skip
+    except OSError as exc:
         raise StorageError(f"{destination} cannot be written: {exc}; check permissions and free space") from exc
 
 

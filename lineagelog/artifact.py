@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lineagelog.storage import Storage
     from lineagelog.transform import Transform
 
-_verified: Final[dict[tuple[str, str], tuple[int, int, int]]] = {}
-"""Local path and hash to size, time and inode of the file when its content was last found right."""
+_verified: Final[dict[tuple[str, str], tuple[int, ...]]] = {}
+"""Local path and hash to size, times and inode of the file when its content was last found right."""
 
 
 class Artifact(Record):
@@ -121,7 +121,7 @@ class Artifact(Record):
 
     @classmethod
     def from_dataframe(cls, df: pd.DataFrame, **options: Any) -> Artifact:
-        """Describe an artifact that holds a DataFrame, stored as Parquet.
+        """Describe an artifact that holds a DataFrame, stored as Parquet, or as CSV or TSV if its key ends so.
 
         Args:
             df: The table; what it holds when `save()` is called is what is stored.
@@ -203,7 +203,7 @@ class Artifact(Record):
             self.key = self.key or check_key(place[1])
 
     def _take_object(self, data: Any) -> None:
-        from lineagelog.adapters.format import describe_object
+        from lineagelog.adapters.format import WRITABLE, describe_object, suffix_of
 
         info = describe_object(data)
         if info.otype != "DataFrame":
@@ -213,6 +213,14 @@ class Artifact(Record):
         self._source = None
         self._frame = data
         self.otype, self.suffix, self.n_observations = info.otype, info.suffix, info.n_observations
+        named = suffix_of(self.key or "").lower()
+        if named in WRITABLE:
+            self.suffix = named
+        elif named in (".feather", ".json", ".xlsx", ".h5ad", ".zarr"):
+            raise UnsupportedFormatError(
+                f"a DataFrame cannot be stored under the key {self.key!r}: it is written by the suffix of its key as one of "
+                f"{', '.join(WRITABLE)}; choose such a key, or pass the path of a file you saved it to"
+            )
         self.kind = self.kind or info.kind
 
     def _save_new(self) -> None:
@@ -310,22 +318,22 @@ class Artifact(Record):
             path = folder / f"{self.hash}{self.suffix}"
             if not path.exists() or not self._is_verified(path):
                 backend.fetch(self.storage_path, path, expected=self.hash)
-                self._remember_verified(path)
+                if path.is_file():
+                    _verified[str(path), self.hash] = _stamp(path)
             return path
         if not self._is_verified(path):
+            # Taken before the content is read: of what is written meanwhile nothing is known. A folder's own times say
+            # nothing of the files in it.
+            stamp = _stamp(path) if path.is_file() else None
             verify(backend, self.storage_path, self.hash, self.hash_type)
-            self._remember_verified(path)
+            if stamp is not None:
+                _verified[str(path), self.hash] = stamp
         return path
 
     def _is_verified(self, path: Path) -> bool:
         """Tell whether this file was found right before and nobody has written to it since."""
         known = _verified.get((str(path), self.hash))
         return known is not None and path.exists() and known == _stamp(path)
-
-    def _remember_verified(self, path: Path) -> None:
-        # A folder's own times say nothing of the files in it.
-        if path.is_file():
-            _verified[(str(path), self.hash)] = _stamp(path)
 
     def _track_access(self, how: str, is_run_input: bool | None) -> None:
         from lineagelog.preferences import settings
@@ -419,9 +427,10 @@ class Artifact(Record):
         return lineage_graph(self, direction, max_depth)
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def _stamp(path: Path) -> tuple[int, ...]:
+    # The time of the last change of the inode is the one that no program can set back.
     status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 File = Artifact

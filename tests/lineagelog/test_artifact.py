@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,6 +225,17 @@ def test_a_tampered_file_is_not_loaded(store: Store, frame: Frame) -> None:
             read()
 
 
+def test_a_file_changed_after_it_was_loaded_is_not_loaded_whatever_its_time_says(store: Store, write: Write) -> None:
+    artifact = store.Artifact(write("t.txt", "right"), key="t.txt", run=False).save()
+    assert artifact.load() == "right"
+    path = artifact.cache()
+    before = path.stat()
+    path.write_text("wrong")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(errors.DigestMismatchError):
+        artifact.load()
+
+
 def test_a_tampered_folder_is_not_served(store: Store, tmp_path: Path) -> None:
     (tmp_path / "many").mkdir()
     (tmp_path / "many/a.txt").write_text("a")
@@ -306,3 +318,23 @@ def test_records_are_equal_when_they_are_the_same_record(store: Store, frame: Fr
     assert len({artifact, ln.Artifact.get(artifact.uid)}) == 1
     assert artifact.uid in repr(artifact)
     assert artifact != artifact.storage
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz", ".parquet"])
+def test_a_frame_is_written_as_its_key_says(store: Store, suffix: str) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame({"a": [1, 2], "b": ["x", "y,\n z"]})
+    saved = ln.Artifact.from_dataframe(table, key=f"processed/batch{suffix}").save()
+    assert (saved.suffix, saved.n_observations) == (suffix, 2)
+    assert str(saved.path).endswith(suffix)
+    pd.testing.assert_frame_equal(saved.load(), table, check_dtype=False)
+    again = ln.Artifact.from_dataframe(table, key=f"processed/batch{suffix}").save()
+    assert again.uid == saved.uid, "equal frames give equal bytes"
+
+
+def test_a_frame_under_a_key_of_another_format_is_refused(store: Store) -> None:
+    import pandas as pd
+
+    with pytest.raises(errors.UnsupportedFormatError, match="choose such a key"):
+        ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="table.xlsx")
