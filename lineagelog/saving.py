@@ -75,7 +75,8 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
                     _remove(store, drafts)
                     raise
                 continue
-            except BaseException:
+            except Exception:
+                # Not so for an interrupt: it may come after the commit, when the record speaks of these bytes already.
                 _remove(store, drafts)
                 raise
             break

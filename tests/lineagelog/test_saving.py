@@ -16,6 +16,7 @@ import pytest
 
 import lineagelog as ln
 from lineagelog import errors
+from lineagelog.domain.event import NewEvent
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]
@@ -211,3 +212,20 @@ def test_a_file_that_changes_while_it_is_saved_is_refused(sqlite_store: Store, t
     assert sqlite_store.log.head() == head
     assert sqlite_store.folder is not None
     assert not list(sqlite_store.folder.rglob("*.bin"))
+
+
+def test_an_interrupt_after_the_commit_takes_no_content_away(
+    store: Store, frame: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = store.log.append
+
+    def interrupted(events: list[NewEvent]) -> None:
+        append(events)
+        raise KeyboardInterrupt
+
+    artifact = store.Artifact(frame(), key="t.parquet", run=False)
+    monkeypatch.setattr(store.log, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        artifact.save()
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(store.Artifact.get(key="t.parquet").load(), frame())
