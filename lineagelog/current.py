@@ -52,8 +52,13 @@ def set_current_store(store: Store | None) -> None:
 
 
 def current_run(store: Store) -> Run | None:
-    """Return the run in which things happen now: of the innermost context, else the one `track()` started."""
-    run = _context_run.get() or _process_run
+    """Return the run in which things happen now: that of the store's innermost context, else the one `track()` started."""
+    run = _context_run.get()
+    while run is not None and run.store is not store:
+        # The context of a run in another store hides none of this one.
+        run = run._outer
+    if run is None:
+        run = _process_run
     return run if run is not None and run.store is store else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping
 from contextvars import Token
@@ -139,6 +140,8 @@ class Run(Record):
         self._git: GitState | None = None
         self._environment: EnvironmentRecorded | None = None
         self._token: Token[Run | None] | None = None
+        self._outer: Run | None = None
+        self._entered_pid: int | None = None
         self.name = check_name(name, "the run's name") if name is not None else None
         plain = check_json(dict(params or {}), "params")
         redacted, self._redacted = redact_json(plain)
@@ -152,6 +155,7 @@ class Run(Record):
         self.__dict__.setdefault("_used", set())
         self.__dict__.setdefault("_made", set())
         self.__dict__.setdefault("_token", None)
+        self.__dict__.setdefault("_outer", None)
 
     def _save_new(self) -> None:
         store = self.store
@@ -348,7 +352,9 @@ class Run(Record):
         if not self._saved:
             self.save()
         check_open(self.uid, self.status)
+        self._outer = current.context_run().get()
         self._token = current.context_run().set(self)
+        self._entered_pid = os.getpid()
         return self
 
     def __exit__(
@@ -357,6 +363,9 @@ class Run(Record):
         assert self._token is not None
         current.context_run().reset(self._token)
         self._token = None
+        if self._entered_pid != os.getpid():
+            # A forked child leaves the block as well; only the process that entered it ends the run.
+            return
         try:
             end_run(self, error)
         except RunClosedError:

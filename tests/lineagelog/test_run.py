@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -176,3 +178,32 @@ def test_name_and_reference_of_a_run_change_and_the_rest_does_not(store: Store, 
 def test_a_run_needs_a_transform(store: Store) -> None:
     with pytest.raises(TypeError, match="str"):
         ln.Run("script.py")  # type: ignore[arg-type]
+
+
+def test_the_context_of_a_run_elsewhere_hides_none_of_this_store(store: Store, frame: Frame, tmp_path: Path) -> None:
+    with Store.create(tmp_path / "other") as other, store.Run(store.Transform("here")) as here:
+        with other.Run(other.Transform("elsewhere")) as elsewhere:
+            ours = store.Artifact(frame(1), key="t.parquet").save()
+            theirs = other.Artifact(frame(2), key="t.parquet").save()
+        assert elsewhere.outputs.one() == theirs
+    assert here.outputs.one() == ours
+
+
+def test_a_forked_child_that_leaves_the_context_does_not_end_the_run(store: Store, frame: Frame) -> None:
+    with ln.Run(ln.Transform("parent")) as run:
+        child = 0
+        try:
+            child = os.fork()
+            if child == 0:
+                with ln.Run(ln.Transform("child")):
+                    pass
+                run.__exit__(None, None, None)
+        finally:
+            if child == 0:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+        assert run.refresh().status == "started"
+        ln.Artifact(frame(), key="t.parquet").save()
+    assert run.refresh().status == "finished"
+    assert run.child_runs.one().status == "finished"
