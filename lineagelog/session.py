@@ -98,6 +98,7 @@ class Session:
                 f"to register it: login({handle!r}, name='…'), or `prov login {handle} --name …`",
             )
         session = new_id()
+        before = (self._actor, self._auth, self.id, self._logged_out, self._is_own)
         # From here on the events are this user's own.
         user_id = Id(row["id"]) if row else new_id()
         self._actor, self._auth, self.id, self._logged_out, self._is_own = user_id, "declared", session, False, True
@@ -116,7 +117,7 @@ class Session:
                     store.append_next(schema.USERS, user_id, lambda _: UserUpdated(changes=changes))
                 store.append_next(schema.USERS, user_id, lambda _: UserLoggedIn(session=session))
         except BaseException:
-            self._actor, self.id = None, None
+            self._actor, self._auth, self.id, self._logged_out, self._is_own = before
             raise
 
     def logout(self, *, kept: bool) -> None:

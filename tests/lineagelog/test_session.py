@@ -148,3 +148,17 @@ def test_two_processes_may_register_one_user_at_once(store: Store, store_folder:
         store.login("ada", name="Ada")
         other.login("ada", name="Ada")
         assert other.user.id == store.user.id
+
+
+def test_after_a_login_that_fails_the_user_from_before_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.login("ada", name="Ada")
+    session = store.session.id
+
+    def unreachable(*_: object) -> None:
+        raise errors.StoreUnavailableError("the database is away")
+
+    monkeypatch.setattr(store.log, "append", unreachable)
+    with pytest.raises(errors.StoreUnavailableError):
+        store.login("grace", name="Grace")
+    monkeypatch.undo()
+    assert (store.user.handle, store.session.id) == ("ada", session)
