@@ -92,5 +92,6 @@ def open_recorded(
 def _remove(database: str | Path | None) -> None:
     """Take away the SQLite file that was made for a log that could not be read."""
     assert isinstance(database, Path)
-    for path in database.parent.glob(f"{database.name}*"):
-        path.unlink(missing_ok=True)
+    # Other files whose names begin alike are not ours.
+    for ending in ("", "-wal", "-shm", "-journal", ".lock"):
+        database.with_name(f"{database.name}{ending}").unlink(missing_ok=True)

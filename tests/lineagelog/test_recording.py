@@ -157,6 +157,15 @@ def test_a_refused_log_leaves_an_empty_server_empty(recorded: Path, postgresql_a
         assert_replay_agrees(replayed)
 
 
+def test_a_refused_log_takes_no_file_away_that_is_named_alike(recorded: Path, tmp_path: Path) -> None:
+    cut, other = tmp_path / "cut.jsonl", tmp_path / "replayed.db.notes.txt"
+    cut.write_bytes(b"".join(recorded.read_bytes().splitlines(keepends=True)[:-1]))
+    other.write_text("mine")
+    with pytest.raises(errors.LogCorruptError, match="cut short"):
+        open_recorded(cut, db=tmp_path / "replayed.db")
+    assert list(tmp_path.glob("replayed.db*")) == [other]
+
+
 def test_a_recording_of_newer_software_is_refused(recorded: Path, tmp_path: Path) -> None:
     lines = recorded.read_text().splitlines()
     lines[0] = json.dumps(json.loads(lines[0]) | {"lineagelog_recording": 2})
