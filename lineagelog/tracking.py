@@ -141,8 +141,9 @@ def _install_hooks() -> None:
 
     def on_exit(status: Any = None) -> NoReturn:
         # The interpreter tells nobody about SystemExit: neither the hook for exceptions nor that for the end sees it. It
-        # may still be caught on its way up, so the run ends only when the process does.
-        _exit_status[:] = [status]
+        # may still be caught on its way up, so the run ends only when the process does. In another thread it ends only that.
+        if threading.current_thread() is threading.main_thread():
+            _exit_status[:] = [status]
         previous_exit(status)
 
     sys.exit = on_exit

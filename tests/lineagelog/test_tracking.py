@@ -142,6 +142,15 @@ def test_an_exit_with_an_error_makes_the_run_failed(sqlite_store: Store, run_scr
     assert [run.status for run in sqlite_store.Run.all()] == ["failed", "failed", "finished"]
 
 
+def test_an_exit_of_another_thread_is_not_that_of_the_run(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        TRACK
+        + "    import sys, threading\n    thread = threading.Thread(target=sys.exit, args=(3,))\n"
+        + "    thread.start()\n    thread.join()\n"
+    )
+    assert sqlite_store.Run.get().status == "finished"
+
+
 @pytest.mark.parametrize(
     ("number", "name", "returncode"),
     [(signal.SIGINT, "SIGINT", -signal.SIGINT), (signal.SIGTERM, "SIGTERM", -signal.SIGTERM)],
