@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from lineagelog import location
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.adapters.log.schema import LOG_TABLES
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
     DomainError,
@@ -252,8 +253,7 @@ class Store:
         if self.log.database.read_only:
             raise StoreReadOnlyError(f"{self.name} can be read but not written; nothing was deleted")
         if self.log.database.dialect == "postgresql":
-            with self.log.database.write() as transaction:
-                transaction.execute(f"DROP SCHEMA {self.log.database.schema} CASCADE")  # type: ignore[attr-defined]
+            self.log.database.drop([table.name for table in (*LOG_TABLES, *schema.TABLES)])  # type: ignore[attr-defined]
         self.close()
         if self.folder is not None:
             home = location.home(self.folder)

@@ -122,6 +122,25 @@ class PostgreSQLDatabase(Database):
         )
         return {name for (name,) in self.read(sql, (self.schema,))}
 
+    def drop(self, tables: Sequence[str]) -> None:
+        """Remove tables and our functions, and the schema itself if nothing else lies in it: it may be shared with others."""
+        with self.write() as transaction:
+            for table in tables:
+                transaction.execute(f"DROP TABLE IF EXISTS {table}")
+            functions = transaction.read(
+                "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.pronamespace = ?::text::regnamespace "
+                "AND (p.proname LIKE 'lineagelog\\_%' OR p.proname = 'refuse_change_of_events')",
+                (self.schema,),
+            )
+            for (function,) in functions:
+                transaction.execute(f"DROP FUNCTION {function}")
+            others = (
+                "SELECT 1 FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass "
+                "AND refobjid = ?::text::regnamespace LIMIT 1"
+            )
+            if self.schema != "public" and not transaction.read(others, (self.schema,)):
+                transaction.execute(f"DROP SCHEMA {self.schema}")
+
     def close(self) -> None:
         """Close all connections that belong to this process."""
         self._forget_parent()

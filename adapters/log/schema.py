@@ -50,6 +50,9 @@ TRACKING: Final = Table(
     ),
 )
 
+LOG_TABLES: Final = (EVENTS, HEAD, TRACKING)
+"""The tables of the log, in the order in which they are created."""
+
 TRIGGERS: Final = {
     "sqlite": {
         "events_refuse_update": "CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events "
@@ -80,7 +83,7 @@ def create_log(database: Database) -> None:
         # Another process may have been first while this one waited for the lock. The catalogue itself is read: functions such
         # as to_regclass answer from a cache, which waiting for an advisory lock does not renew.
         if EVENTS.name not in database.table_names():
-            for table in (EVENTS, HEAD, TRACKING):
+            for table in LOG_TABLES:
                 transaction.execute(create_table(table, database.dialect))
                 for statement in create_indexes(table):
                     transaction.execute(statement)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psycopg
 import pytest
 
 import lineagelog as ln
@@ -169,6 +170,22 @@ def test_delete_needs_force_and_leaves_content(store: Store, store_folder: Path,
     assert not ln.list_stores()
     with pytest.raises(errors.StorageError):
         Store.open(store_folder)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_delete_takes_only_its_own_from_a_server(postgresql_address: str, tmp_path: Path, shared: bool) -> None:
+    address, _, name = postgresql_address.partition("&schema=")
+    with psycopg.connect(address, autocommit=True) as connection:
+        if shared:
+            connection.execute(f"CREATE SCHEMA {name}")
+            connection.execute(f"CREATE TABLE {name}.theirs (x int)")
+        Store.create(tmp_path / "store", db=postgresql_address).delete(force=True)
+        left = connection.execute(
+            "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(%s)", (name,)
+        ).fetchall()
+        assert left == ([("theirs",)] if shared else [])
+        assert connection.execute("SELECT to_regnamespace(%s) IS NULL", (name,)).fetchone() == (not shared,)
+    Store.create(tmp_path / "again", db=postgresql_address).close()
 
 
 def test_a_closed_store_says_so(sqlite_store: Store, frame: Frame) -> None:
