@@ -26,6 +26,7 @@ _hooks_installed = False
 _run_pid: int | None = None
 """The process that started the run of `track()`. A forked child saves into that run, but only its own process ends it."""
 _exit_status: list[Any] = []
+_ABORT_TIMEOUT_S = 5.0
 
 
 def track(
@@ -158,12 +159,21 @@ def _on_terminate(number: int, _frame: FrameType | None) -> None:
     # Pools of processes end their workers by this very signal.
     if run is not None and _run_pid == os.getpid():
         current.set_process_run(None)
-        try:
-            run.abort("SIGTERM")
-        except LineageLogError as exc:
-            message.warn(f"the run could not be ended on record: {exc}")
+        # The signal may have come in the middle of a write: this thread, which holds its locks, would wait for itself for ever.
+        ending = threading.Thread(target=_abort, args=(run, "SIGTERM"), daemon=True)
+        ending.start()
+        ending.join(_ABORT_TIMEOUT_S)
+        if ending.is_alive():
+            message.warn("the run could not be ended on record: SIGTERM came in the middle of a write")
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+
+
+def _abort(run: Run, why: str) -> None:
+    try:
+        run.abort(why)
+    except LineageLogError as exc:
+        message.warn(f"the run could not be ended on record: {exc}")
 
 
 def _at_exit() -> None:

@@ -170,6 +170,23 @@ def test_an_interrupt_makes_the_run_aborted(
     assert (run.status, run.error_type) == ("aborted", name)
 
 
+def test_a_termination_in_the_middle_of_a_write_ends_the_process(store: Store, start_script: StartScript) -> None:
+    process = start_script(
+        TRACK
+        + """
+    import os, signal
+    import lineagelog.tracking
+    lineagelog.tracking._ABORT_TIMEOUT_S = 0.5
+    with ln.current_store().log.database.write():
+        os.kill(os.getpid(), signal.SIGTERM)
+        """
+    )
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGTERM
+    assert "in the middle of a write" in err
+    assert store.Run.get().status == "started"
+
+
 def test_a_second_track_ends_the_first_run(sqlite_store: Store, run_script: RunScript) -> None:
     run_script(
         """
