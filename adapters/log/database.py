@@ -101,7 +101,7 @@ class Database(ABC):
 
     @abstractmethod
     def trigger_names(self) -> set[str]:
-        """List the triggers that protect the log."""
+        """List the triggers that protect the log and are as we define them."""
 
     @abstractmethod
     def close(self) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
+from lineagelog.adapters.log.schema import REFUSE_BODY, TRIGGERS
 from lineagelog.domain.errors import (
     InvalidValueError,
     LineageLogError,
@@ -105,7 +106,7 @@ class PostgreSQLDatabase(Database):
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 # BEGIN alone fixes nothing: the view is that of the first query.
                 connection.execute("SELECT 1")
-                yield _PostgreSQLReader(connection)
+                yield _PostgreSQLReader(connection, self.name)
             finally:
                 connection.close()
 
@@ -115,12 +116,20 @@ class PostgreSQLDatabase(Database):
         return {name for (name,) in self.read(sql, (self.schema,))}
 
     def trigger_names(self) -> set[str]:
-        """List the enabled triggers that protect the log."""
+        """List the triggers that protect the log, are enabled, and are as we define them."""
         sql = (
-            "SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n "
-            "ON n.oid = c.relnamespace WHERE n.nspname = ? AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')"
+            "SELECT t.tgname::text, pg_get_triggerdef(t.oid), p.prosrc FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid "
+            "WHERE n.nspname = ? AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')"
         )
-        return {name for (name,) in self.read(sql, (self.schema,))}
+        # The server writes definitions in its own way: with the name of the schema, and DELETE before UPDATE.
+        return {
+            name
+            for name, definition, body in self.read(sql, (self.schema,))
+            if body.strip() == REFUSE_BODY
+            and definition.replace(f"{self.schema}.", "").replace("DELETE OR UPDATE", "UPDATE OR DELETE")
+            == TRIGGERS["postgresql"].get(name)
+        }
 
     def drop(self, tables: Sequence[str]) -> None:
         """Remove tables and our functions, and the schema itself if nothing else lies in it: it may be shared with others."""
@@ -197,16 +206,19 @@ class PostgreSQLDatabase(Database):
 class _PostgreSQLReader(Reader):
     dialect: Dialect = "postgresql"
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], name: str) -> None:
         self._connection = connection
+        self._name = name
         self._n_cursors = 0
 
     def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
-        return self._connection.execute(_percent(sql), parameters).fetchall()
+        with _translated(self._name):
+            return self._connection.execute(_percent(sql), parameters).fetchall()
 
     def stream(self, sql: str, parameters: Sequence[Scalar] = ()) -> Iterator[Row]:
         self._n_cursors += 1
-        with self._connection.cursor(name=f"lineagelog_{self._n_cursors}") as cursor:
+        name = f"lineagelog_{self._n_cursors}"
+        with _translated(self._name), self._connection.cursor(name=name) as cursor:
             cursor.itersize = _FETCH_ROWS
             cursor.execute(_percent(sql), parameters)
             yield from cursor

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from lineagelog.adapters.log.database import Database
-from lineagelog.domain.errors import SchemaVersionError
+from lineagelog.domain.errors import LogCorruptError, SchemaVersionError
 from lineagelog.domain.store import FORMAT_VERSION
 from lineagelog.projections.table import Column, Table, create_indexes, create_table
 
@@ -69,8 +69,10 @@ TRIGGERS: Final = {
 }
 """Triggers that keep events as they are, by dialect and name."""
 
-_REFUSE_FUNCTION: Final = """CREATE OR REPLACE FUNCTION refuse_change_of_events() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'events are never changed or deleted'; END $$"""
+REFUSE_BODY: Final = "BEGIN RAISE EXCEPTION 'events are never changed or deleted'; END"
+REFUSE_FUNCTION: Final = (
+    f"CREATE OR REPLACE FUNCTION refuse_change_of_events() RETURNS trigger LANGUAGE plpgsql AS $$ {REFUSE_BODY} $$"
+)
 
 READ_HEAD: Final = "SELECT position, frontier, root, format FROM log_head WHERE id = 1"
 
@@ -88,7 +90,7 @@ def create_log(database: Database) -> None:
                 for statement in create_indexes(table):
                     transaction.execute(statement)
             if database.dialect == "postgresql":
-                transaction.execute(_REFUSE_FUNCTION)
+                transaction.execute(REFUSE_FUNCTION)
             for statement in TRIGGERS[database.dialect].values():
                 transaction.execute(statement)
             transaction.execute(
@@ -102,8 +104,12 @@ def check_format(database: Database) -> None:
 
     Raises:
         SchemaVersionError: The store's format is newer than this software knows.
+        LogCorruptError: The head of the log is gone.
     """
-    (_, _, _, number), *_ = database.read(READ_HEAD)
+    rows = database.read(READ_HEAD)
+    if not rows:
+        raise LogCorruptError(f"the head of the log in {database.name} is gone; restore the store from a backup")
+    ((_, _, _, number),) = rows
     if number > FORMAT_VERSION:
         raise SchemaVersionError(
             f"{database.name} is written in store format {number}; this software knows formats up to {FORMAT_VERSION}. "

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
+from lineagelog.adapters.log.schema import TRIGGERS
 from lineagelog.domain.errors import (
     LineageLogError,
     StorageError,
@@ -117,7 +118,7 @@ class SQLiteDatabase(Database):
         """Open one consistent view for several reads, on a connection of its own."""
         if self._memory is not None:
             with _translated(self.name):
-                yield _SQLiteReader(self._memory.sqlite)
+                yield _SQLiteReader(self._memory.sqlite, self.name)
             return
         self._refuse_if_closed()
         with _translated(self.name):
@@ -127,7 +128,7 @@ class SQLiteDatabase(Database):
                 connection.sqlite.execute("BEGIN")
                 # BEGIN alone fixes nothing: the view is that of the first read.
                 connection.sqlite.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-                yield _SQLiteReader(connection.sqlite)
+                yield _SQLiteReader(connection.sqlite, self.name)
         finally:
             connection.close(self._timeout_s)
 
@@ -136,8 +137,9 @@ class SQLiteDatabase(Database):
         return {name for (name,) in self.read("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
     def trigger_names(self) -> set[str]:
-        """List the triggers that protect the log."""
-        return {name for (name,) in self.read("SELECT name FROM sqlite_schema WHERE type = 'trigger'")}
+        """List the triggers that protect the log and are as we define them."""
+        found = self.read("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        return {name for name, sql in found if sql == TRIGGERS["sqlite"].get(name)}
 
     def close(self) -> None:
         """Close all connections that belong to this process; calls that other threads have begun are waited for."""
@@ -257,16 +259,19 @@ class _Connection:
 class _SQLiteReader(Reader):
     dialect: Dialect = "sqlite"
 
-    def __init__(self, sqlite: sqlite3.Connection) -> None:
+    def __init__(self, sqlite: sqlite3.Connection, name: str) -> None:
         self._sqlite = sqlite
+        self._name = name
 
     def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
-        return self._sqlite.execute(sql, parameters).fetchall()
+        with _translated(self._name):
+            return self._sqlite.execute(sql, parameters).fetchall()
 
     def stream(self, sql: str, parameters: Sequence[Scalar] = ()) -> Iterator[Row]:
-        cursor = self._sqlite.execute(sql, parameters)
-        while rows := cursor.fetchmany(_FETCH_ROWS):
-            yield from rows
+        with _translated(self._name):
+            cursor = self._sqlite.execute(sql, parameters)
+            while rows := cursor.fetchmany(_FETCH_ROWS):
+                yield from rows
 
 
 class _SQLiteTransaction(Transaction):

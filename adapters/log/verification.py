@@ -20,11 +20,11 @@ from lineagelog.adapters.log.database import Database
 from lineagelog.adapters.log.event_log import apply_operations, create_projections, read_table, to_recorded
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, TRIGGERS
 from lineagelog.adapters.log.sqlite import SQLiteDatabase
-from lineagelog.domain.errors import ConstraintError, LogCorruptError
+from lineagelog.domain.errors import LogCorruptError, StorageError, StoreUnavailableError
 from lineagelog.domain.event import RecordedEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.projections import schema
-from lineagelog.projections.reader import Reader
+from lineagelog.projections.reader import Reader, Row
 
 MAX_PROBLEMS: Final = 20
 _BATCH: Final = 5_000
@@ -84,7 +84,7 @@ def verify_log(
         batch: list[RecordedEvent] = []
         replayable = True
         sql = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
-        for row in snapshot.stream(sql):
+        for row in _readable(snapshot.stream(sql), consequences):
             *columns, stored_leaf = row
             position = row[0]
             if position != frontier.size + 1 and len(problems) < MAX_PROBLEMS:
@@ -117,10 +117,20 @@ def verify_log(
     return Verification(frontier.size, frontier.root().hex(), (*problems, *consequences), checkpoint_root)
 
 
+def _readable(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:
+    """Pass rows on, up to one that the database itself cannot read, such as text that is not UTF-8."""
+    try:
+        yield from rows
+    except StoreUnavailableError:
+        raise
+    except StorageError as exc:
+        problems.append(Problem(None, f"the rows of a table cannot be read to the end: {exc}"))
+
+
 def _missing_protection(database: Database) -> list[Problem]:
     missing = set(TRIGGERS[database.dialect]) - database.trigger_names()
     return [
-        Problem(None, f"the trigger {name}, which keeps events from being changed, was removed")
+        Problem(None, f"the trigger {name}, which keeps events from being changed, was removed or altered")
         for name in sorted(missing)
     ]
 
@@ -156,8 +166,10 @@ def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent], problems: list[
     try:
         with replica.write() as transaction:
             apply_operations(transaction, batch)
-    except ConstraintError as exc:
-        problems.append(Problem(None, f"the events cannot be replayed, since they contradict each other: {exc}"))
+    except StoreUnavailableError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - what was tampered with may fail in any way, and is to be reported, not to end the check
+        problems.append(Problem(None, f"the events cannot be replayed, or contradict each other: {exc}"))
         return False
     batch.clear()
     return True
@@ -171,7 +183,7 @@ def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: set[str]) -
                 problems.append(Problem(None, f"the table {table.name} is missing; `prov rebuild` makes it anew"))
                 continue
             n_found = 0
-            for wanted, found in zip_longest(read_table(expected, table), read_table(live, table)):
+            for wanted, found in zip_longest(read_table(expected, table), _readable(read_table(live, table), problems)):
                 if wanted == found:
                     continue
                 n_found += 1

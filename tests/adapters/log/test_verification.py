@@ -6,14 +6,16 @@ import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lineagelog.adapters.log.database import Database, Transaction
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.adapters.log.schema import EVENTS, TRIGGERS
+from lineagelog.adapters.log.schema import EVENTS, REFUSE_FUNCTION, TRIGGERS
 from lineagelog.adapters.log.verification import Verification, verify_log
+from lineagelog.domain.errors import LogCorruptError
 from lineagelog.domain.event import NewEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.projections import schema
@@ -148,6 +150,55 @@ def test_a_removed_trigger_is_found(whole: EventLog) -> None:
     with whole.database.write() as transaction:
         transaction.execute(f"DROP TRIGGER {name}{suffix}")
     assert name in whats(verify_log(whole.database))
+
+
+def test_a_trigger_that_refuses_nothing_any_more_is_found(whole: EventLog) -> None:
+    with whole.database.write() as transaction:
+        if whole.database.dialect == "postgresql":
+            transaction.execute(REFUSE_FUNCTION.replace("RAISE EXCEPTION", "RAISE NOTICE"))
+        else:
+            for name, statement in TRIGGERS["sqlite"].items():
+                transaction.execute(f"DROP TRIGGER {name}")
+                transaction.execute(f"{statement[: statement.index('BEGIN')]}BEGIN SELECT 1; END")
+    found = whats(verify_log(whole.database))
+    assert all(name in found for name in TRIGGERS[whole.database.dialect])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "context = 'x' WHERE topic = 'run.started.1'",
+        """topic = 'artifact.updated.1', payload = '{"changes":{"n_files":{"old":1,"new":"x"}}}' WHERE position = 11""",
+    ],
+)
+def test_events_that_cannot_be_replayed_do_not_end_the_check(whole: EventLog, change: str) -> None:
+    with unprotected(whole.database) as transaction:
+        transaction.execute(f"UPDATE events SET {change}")
+    found = verify_log(whole.database)
+    assert "cannot be replayed" in whats(found)
+    assert "its content does not give its leaf hash" in found.problems[0].what
+
+
+def test_what_the_database_cannot_read_does_not_end_the_check(sqlite_address: Path, history: list[NewEvent]) -> None:
+    log = EventLog.connect(sqlite_address, create=True)
+    log.append(history)
+    with unprotected(log.database) as transaction:
+        transaction.execute("UPDATE events SET payload = CAST(x'ff' AS TEXT) WHERE position = 3")
+    assert "cannot be read" in whats(verify_log(log.database))
+    log.close()
+
+
+def test_a_registry_that_lost_a_column_does_not_end_the_check(whole: EventLog) -> None:
+    with whole.database.write() as transaction:
+        transaction.execute("ALTER TABLE artifacts DROP COLUMN otype")
+    assert "otype" in whats(verify_log(whole.database))
+
+
+def test_a_log_without_its_head_is_refused_by_name(whole: EventLog) -> None:
+    with whole.database.write() as transaction:
+        transaction.execute("DELETE FROM log_head")
+    with pytest.raises(LogCorruptError, match="head"):
+        EventLog(whole.database)
 
 
 @pytest.mark.parametrize(
