@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from lineagelog import message
-from lineagelog.domain.errors import ExportError, UnknownFormatError
+from lineagelog.domain.errors import ExportError, LineageLogError, UnknownFormatError
 from lineagelog.domain.store import ExportMade
 from lineagelog.finding import find_record
 from lineagelog.progress import statement_progress
@@ -62,6 +62,9 @@ def export(
     if chosen is None or chosen not in FORMATS:
         raise UnknownFormatError(chosen or path.suffix, tuple(FORMATS))
     scope = _scope(store, subject, direction)
+    if path.is_dir():
+        # Told now: an export is recorded before it gets its name, so that none goes out unrecorded.
+        raise ExportError(f"the export cannot be written to {path}: it is a folder; name a file")
     try:
         descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
     except OSError as exc:
@@ -89,6 +92,12 @@ def export(
         if record:
             _record(store, summary, head)
         temporary.replace(path)
+    except LineageLogError:
+        temporary.unlink(missing_ok=True)
+        raise
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise ExportError(f"the export cannot be written to {path}: {exc}; choose another place") from exc
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -192,6 +192,8 @@ def test_files_that_cannot_be_written(store: Store, tmp_path: Path, frame: Frame
     refused(errors.ExportError, lambda: store.checkpoint(nowhere / "checkpoint.txt"), "nowhere")
     refused(errors.ExportError, lambda: artifact.view_lineage(nowhere / "lineage.svg"), "nowhere")
     refused(errors.ExportError, lambda: store.export(nowhere / "all.json"), "nowhere")
+    (tmp_path / "folder.json").mkdir()
+    refused(errors.ExportError, lambda: store.export(tmp_path / "folder.json"), "folder")
 
 
 def test_a_kind_of_storage_that_does_not_exist(store: Store, refused: Refused) -> None:
