@@ -19,6 +19,7 @@ from lineagelog.domain.errors import (
 )
 from lineagelog.domain.event import Change
 from lineagelog.domain.ids import Id
+from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.values import check_name, check_text, parse_time
 from lineagelog.projections.registry import Registry
 from lineagelog.projections.rows import RowDict, find_one
@@ -218,7 +219,9 @@ class Record(metaclass=_RegistryType):
         if value is None:
             return None
         what = f"{type(self).__name__}.{name}"
-        return check_text(value, what) if name == "description" else check_name(value, what)
+        if name == "description":
+            return check_text(value, what)
+        return redact_url(check_name(value, what)) if name == "reference" else check_name(value, what)
 
     def _need_saved(self, call: str) -> None:
         if not self._saved:

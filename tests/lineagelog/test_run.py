@@ -175,6 +175,14 @@ def test_name_and_reference_of_a_run_change_and_the_rest_does_not(store: Store, 
         refused(errors.ImmutableFieldError, lambda field=field: setattr(run, field, "x"), field)  # type: ignore[misc]
 
 
+def test_a_reference_that_is_assigned_later_keeps_no_password(store: Store) -> None:
+    run = ln.Run(ln.Transform("fit")).save()
+    run.reference = "https://ada:hunter22@example.org/runs/1"
+    run.save()
+    assert run.reference == "https://example.org/runs/1"
+    assert not any("hunter22" in str(event.fact) for event in run.history())
+
+
 def test_a_run_needs_a_transform(store: Store) -> None:
     with pytest.raises(TypeError, match="str"):
         ln.Run("script.py")  # type: ignore[arg-type]
