@@ -185,6 +185,11 @@ def test_command_lines(arguments: list[str], expected: list[str]) -> None:
     assert redact_command(arguments) == expected
 
 
+def test_a_password_with_an_at_sign_is_taken_out_of_a_text_as_a_whole() -> None:
+    text, found = redact_text("cannot reach postgresql://mara:hun@ter2@db/x, ask ops@example.org")
+    assert (text, found) == (f"cannot reach postgresql://{MARK}@db/x, ask ops@example.org", True)
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
