@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lineagelog import location
-from lineagelog.domain.errors import InvalidValueError, UserNotFoundError
+from lineagelog.domain.errors import ConstraintError, InvalidValueError, UserNotFoundError
 from lineagelog.domain.event import Change
 from lineagelog.domain.ids import SHORT_UID_LENGTH, Id, new_id, new_uid
 from lineagelog.domain.user import (
@@ -116,9 +116,12 @@ class Session:
                 if changes:
                     store.append_next(schema.USERS, user_id, lambda _: UserUpdated(changes=changes))
                 store.append_next(schema.USERS, user_id, lambda _: UserLoggedIn(session=session))
-        except BaseException:
+        except BaseException as exc:
             self._actor, self._auth, self.id, self._logged_out, self._is_own = before
-            raise
+            if row is not None or not isinstance(exc, ConstraintError) or self._user(handle) is None:
+                raise
+            # Another process has just registered the same handle.
+            self.login(handle, name=name, email=email)
 
     def logout(self, *, kept: bool) -> None:
         """End the session.

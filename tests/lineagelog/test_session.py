@@ -162,3 +162,21 @@ def test_after_a_login_that_fails_the_user_from_before_goes_on(store: Store, mon
         store.login("grace", name="Grace")
     monkeypatch.undo()
     assert (store.user.handle, store.session.id) == ("ada", session)
+
+
+def test_whoever_registers_a_handle_second_logs_in_as_the_first(
+    store: Store, store_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(store_folder) as other:
+        look_up = store.session._user
+
+        def overtaken(handle: str) -> object:
+            monkeypatch.undo()
+            assert look_up(handle) is None
+            other.login("grace", name="Grace")
+            return None
+
+        monkeypatch.setattr(store.session, "_user", overtaken)
+        user = store.login("grace", name="Grace Hopper")
+        assert user.id == other.user.id
+    assert (user.name, store.User.filter(handle="grace").count()) == ("Grace Hopper", 1)
