@@ -54,12 +54,13 @@ def set_current_store(store: Store | None) -> None:
 def current_run(store: Store) -> Run | None:
     """Return the run in which things happen now: that of the store's innermost context, else the one `track()` started."""
     run = _context_run.get()
-    while run is not None and run.store is not store:
+    # A store may be open twice in one process; a run belongs to what is stored, not to one of the two objects.
+    while run is not None and run.store.id != store.id:
         # The context of a run in another store hides none of this one.
         run = run._outer
     if run is None:
         run = _process_run
-    return run if run is not None and run.store is store else None
+    return run if run is not None and run.store.id == store.id else None
 
 
 def process_run() -> Run | None:

@@ -247,7 +247,7 @@ class Run(Record):
         """
         self._need_saved("add_input")
         artifact._need_saved("add_input")
-        if artifact.store is not self.store:
+        if artifact.store.id != self.store.id:
             raise InvalidValueError(
                 "the artifact", f"{artifact.uid} belongs to the store {artifact.store.name}, the run to another"
             )

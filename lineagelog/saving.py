@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,7 @@ from lineagelog.domain.run import check_open
 from lineagelog.progress import byte_progress
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
-from lineagelog.projections.rows import RowDict, find_in, find_one
+from lineagelog.projections.rows import Readable, RowDict, find_in, find_one
 
 if TYPE_CHECKING:
     from lineagelog.adapters.storage import Hashed, Staged
@@ -60,12 +61,12 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
     """
     with ExitStack() as stack:
         drafts = [_prepare(store, artifact, stack) for artifact in artifacts]
-        _check_runs(store, drafts)
+        _check_runs(store.log.database, drafts)
         for attempt in range(_RETRIES):
-            events, existing = _decide(store, drafts)
+            events, existing, unknown = _decide(store, drafts)
             try:
                 _commit(drafts, existing)
-                recorded = store.append(events)
+                recorded = store.append(events, guard=partial(_check_still, drafts, unknown))
             except StoreUnavailableError:
                 # The append may have gone through all the same, so its content must stay.
                 raise
@@ -141,7 +142,7 @@ def _run_of(artifact: Artifact) -> Run | None:
     if run is False:
         return None
     if run is not None:
-        if run.store is not artifact.store:
+        if run.store.id != artifact.store.id:
             raise InvalidValueError(
                 "the run", f"belongs to the store {run.store.name}, the artifact to {artifact.store.name}"
             )
@@ -154,23 +155,37 @@ def _run_of(artifact: Artifact) -> Run | None:
     return active
 
 
-def _check_runs(store: Store, drafts: Sequence[_Draft]) -> None:
+def _check_still(drafts: Sequence[_Draft], unknown: Sequence[str], reader: Readable) -> None:
+    """Make sure, under the lock, that what was decided holds: the runs are open, and new content without a family is new.
+
+    Raises:
+        RunClosedError: A run has ended.
+        ConcurrentWriteError: Somebody has just saved the same content.
+    """
+    _check_runs(reader, drafts)
+    if find_in(reader, schema.ARTIFACTS, "hash", unknown):
+        raise ConcurrentWriteError("another process has just saved the same content; save it again")
+
+
+def _check_runs(reader: Readable, drafts: Sequence[_Draft]) -> None:
     for run_id in {draft.run.id for draft in drafts if draft.run is not None}:
-        row = find_one(store.log.database, schema.RUNS, id=run_id)
+        row = find_one(reader, schema.RUNS, id=run_id)
         if row is not None:
             check_open(row["uid"], row["status"])
 
 
-def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], list[str | None]]:
+def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], list[str | None], list[str]]:
     """Place every content, those of the same call after one another.
 
     Returns:
-        The events, and for each draft the id of the artifact that has this content already.
+        The events; for each draft the id of the artifact that has this content already; hashes of contents that were
+        taken as new because nobody had saved them.
     """
     families = _latest_versions(store, drafts)
     contents, revisions, runs = _known_contents(store, drafts)
     events: list[NewEvent] = []
     existing: list[str | None] = []
+    unknown: list[str] = []
     for draft in drafts:
         artifact, content_hash = draft.artifact, draft.hashed.hash
         family = artifact._revises.uid[:ARTIFACT_STEM_LENGTH] if artifact._revises is not None else artifact.key
@@ -180,6 +195,8 @@ def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], lis
         same_content = contents.get(content_hash) if family is None else None
         place = place_content(content_hash, latest, same_content, skip_hash_lookup=artifact._skip_hash_lookup)
         existing.append(place.same_as)
+        if family is None and same_content is None and not artifact._skip_hash_lookup:
+            unknown.append(content_hash)
         run_id = draft.run.id if draft.run is not None else None
         transform_id = draft.run.transform_id if draft.run is not None else None
         if place.same_as is not None:
@@ -200,7 +217,7 @@ def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], lis
         contents.setdefault(content_hash, draft.id)
         for name in {family, artifact.key} - {None}:
             families[str(name)] = version
-    return events, existing
+    return events, existing, unknown
 
 
 def _check_family(key: str, latest: Version | None, stem: str | None) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lineagelog import storage as storage_
     from lineagelog import transform as transform_
     from lineagelog import user as user_
+    from lineagelog.adapters.log.recorder import Guard
     from lineagelog.adapters.storage import Storage as StorageBackend
     from lineagelog.audit import Checkpoint, VerifyReport
     from lineagelog.exporters.export import ExportSummary
@@ -258,7 +259,7 @@ class Store:
         if self.folder is not None:
             home = location.home(self.folder)
             for path in (
-                *home.glob(f"{location.DATABASE}*"),
+                *(home / f"{location.DATABASE}{ending}" for ending in ("", "-wal", "-shm", ".lock")),
                 home / "config.json",
                 home / "secrets.json",
                 home / ".gitignore",
@@ -374,11 +375,11 @@ class Store:
             context=self.session.context,
         )
 
-    def append(self, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+    def append(self, events: Sequence[NewEvent], *, guard: Guard | None = None) -> list[RecordedEvent]:
         """Append events to the log; see `EventLog.append`."""
         if self.closed:
             raise StorageError(f"the store {self.name} was closed; open it again with ln.open(…)")
-        return self.log.append(events)
+        return self.log.append(events, guard=guard)
 
     def append_next(
         self, table: Any, record_id: str, make: Callable[[RowDict], Event | None], *, run: str | None = None

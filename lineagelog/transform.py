@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError
 from lineagelog.domain.ids import TRANSFORM_STEM_LENGTH, Id, new_id, new_uid, versioned_uid
 from lineagelog.domain.redaction import redact_text, redact_url
 from lineagelog.domain.transform import TransformRegistered, TransformUpdated, check_type, check_uid
@@ -12,7 +14,7 @@ from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import TRANSFORM
-from lineagelog.projections.rows import RowDict, find
+from lineagelog.projections.rows import Readable, RowDict, find
 from lineagelog.record import Record
 
 if TYPE_CHECKING:
@@ -102,18 +104,19 @@ class Transform(Record):
         return self.key
 
     def _save_new(self) -> None:
-        from lineagelog.domain.errors import ConstraintError
-
         # Two processes may register the same version at once; the loser finds the winner's.
         for _ in range(10):
-            existing, fact, record_id = self._place()
+            family = self._family(self.store.log.database)
+            existing, fact, record_id = self._place(family)
             if existing is not None:
                 self._load(self.store, existing)
                 return
             assert fact is not None
             try:
-                (recorded,) = self.store.append([self.store.new_event(fact, record_id)])
-            except ConstraintError as exc:
+                (recorded,) = self.store.append(
+                    [self.store.new_event(fact, record_id)], guard=partial(self._check_family, family)
+                )
+            except (ConstraintError, ConcurrentWriteError) as exc:
                 conflict = exc
                 continue
             self._load(self.store, inserted_row(recorded))
@@ -121,18 +124,28 @@ class Transform(Record):
             return
         raise conflict
 
-    def _place(self) -> tuple[RowDict | None, TransformRegistered | None, Id]:
+    def _family(self, reader: Readable) -> list[RowDict]:
+        """Read the versions of the family that the uid or the key names, in the order of the log."""
+        if self._stem is not None:
+            return find(reader, schema.TRANSFORMS, stem=self._stem)
+        same_key = find(reader, schema.TRANSFORMS, key=self.key, type=self.type)
+        return find(reader, schema.TRANSFORMS, stem=same_key[-1]["stem"]) if same_key else []
+
+    def _check_family(self, known: list[RowDict], reader: Readable) -> None:
+        """Make sure that nobody has begun or continued the family since it was read.
+
+        Raises:
+            ConcurrentWriteError: Somebody has.
+        """
+        if [row["id"] for row in self._family(reader)] != [row["id"] for row in known]:
+            raise ConcurrentWriteError(f"another process has just registered a version of {self.key!r}; save it again")
+
+    def _place(self, family: list[RowDict]) -> tuple[RowDict | None, TransformRegistered | None, Id]:
         """Decide whether this is a version that exists, the next of a family, or a new family.
 
         Returns:
             The row of the existing version, or the fact and id of a new one.
         """
-        database = self.store.log.database
-        if self._stem is not None:
-            family = find(database, schema.TRANSFORMS, stem=self._stem)
-        else:
-            same_key = find(database, schema.TRANSFORMS, key=self.key, type=self.type)
-            family = find(database, schema.TRANSFORMS, stem=same_key[-1]["stem"]) if same_key else []
         digest = hashlib.sha256(self._source).hexdigest() if self._source is not None else None
         for row in reversed(family):
             if row["hash"] == digest and (self.version is None or row["version"] == self.version):

@@ -104,5 +104,9 @@ class Database(ABC):
         """List the triggers that protect the log and are as we define them."""
 
     @abstractmethod
+    def unique_index_names(self) -> set[str]:
+        """List the indexes that keep a uniqueness rule."""
+
+    @abstractmethod
     def close(self) -> None:
         """Close all connections; the object is not used afterwards."""

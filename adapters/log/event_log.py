@@ -15,7 +15,7 @@ from eventsourcing.persistence import EventStore, IntegrityError
 from lineagelog.adapters.log.connect import connect
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
 from lineagelog.adapters.log.mapper import TopicMapper
-from lineagelog.adapters.log.recorder import SQLApplicationRecorder
+from lineagelog.adapters.log.recorder import Guard, SQLApplicationRecorder
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, check_format, create_log
 from lineagelog.domain.errors import ConcurrentWriteError, StoreBusyError, StoreUnavailableError
 from lineagelog.domain.event import NewEvent, RecordedEvent, decode
@@ -82,13 +82,15 @@ class EventLog:
             database.close()
             raise
 
-    def append(self, events: Sequence[NewEvent]) -> list[RecordedEvent]:
+    def append(self, events: Sequence[NewEvent], *, guard: Guard | None = None) -> list[RecordedEvent]:
         """Append events and their projections in one transaction; all or none.
 
         A lost connection is retried: the event ids tell whether the lost attempt was recorded after all.
 
         Args:
             events: Events in their order.
+            guard: Called under the lock, before anything is written; reads what the decision rests on, and raises if that
+                has changed.
 
         Returns:
             The same events with their positions and times.
@@ -106,7 +108,7 @@ class EventLog:
         while True:
             recorded: list[RecordedEvent] = []
             try:
-                self._events.put(events, projector=project_all, recorded=recorded)
+                self._events.put(events, projector=project_all, recorded=recorded, guard=guard)
             except IntegrityError as exc:
                 earlier = self._recorded_before(events)
                 if earlier is not None:

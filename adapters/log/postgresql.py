@@ -131,6 +131,15 @@ class PostgreSQLDatabase(Database):
             == TRIGGERS["postgresql"].get(name)
         }
 
+    def unique_index_names(self) -> set[str]:
+        """List the indexes that keep a uniqueness rule."""
+        # The view `pg_indexes` fails when somebody drops a table of another schema at the same moment.
+        sql = (
+            "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND i.indisunique AND i.indisvalid"
+        )
+        return {name for (name,) in self.read(sql, (self.schema,))}
+
     def drop(self, tables: Sequence[str]) -> None:
         """Remove tables and our functions, and the schema itself if nothing else lies in it: it may be shared with others."""
         with self.write() as transaction:

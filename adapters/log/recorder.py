@@ -35,6 +35,8 @@ from lineagelog.projections.table import Operation, Scalar, batches
 
 Projector: TypeAlias = Callable[[Sequence[RecordedEvent]], Sequence[Operation]]
 
+Guard: TypeAlias = Callable[[Transaction], None]
+
 _COLUMNS: Final = EVENTS.names
 _SELECT: Final = "SELECT stream, version, topic, payload FROM events"
 POLL_INTERVAL_S: Final = 0.1
@@ -73,6 +75,7 @@ class SQLRecorder:
         projector: Projector | None = None,
         recorded: list[RecordedEvent] | None = None,
         tracking: Tracking | None = None,
+        guard: Guard | None = None,
     ) -> list[int]:
         """Append events in one transaction.
 
@@ -81,6 +84,7 @@ class SQLRecorder:
             projector: Translates the recorded events into row operations of the same transaction.
             recorded: Receives the recorded events, if they are `LogEntry`.
             tracking: Position of another log that these events follow from.
+            guard: Looks, under the lock, whether what was decided still holds, and raises if it does not.
 
         Returns:
             Positions of the events.
@@ -92,6 +96,8 @@ class SQLRecorder:
             return []
         try:
             with self.database.write() as transaction:
+                if guard is not None:
+                    guard(transaction)
                 positions = self._write_events(transaction, stored_events, projector, recorded)
                 if tracking is not None:
                     _write_tracking(transaction, tracking)

@@ -141,6 +141,11 @@ class SQLiteDatabase(Database):
         found = self.read("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
         return {name for name, sql in found if sql == TRIGGERS["sqlite"].get(name)}
 
+    def unique_index_names(self) -> set[str]:
+        """List the indexes that keep a uniqueness rule."""
+        found = self.read("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql LIKE 'CREATE UNIQUE INDEX%'")
+        return {name for (name,) in found}
+
     def close(self) -> None:
         """Close all connections that belong to this process; calls that other threads have begun are waited for."""
         self._closed = True

@@ -25,6 +25,7 @@ from lineagelog.domain.event import RecordedEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.projections import schema
 from lineagelog.projections.reader import Reader, Row
+from lineagelog.projections.table import index_name
 
 MAX_PROBLEMS: Final = 20
 _BATCH: Final = 5_000
@@ -129,10 +130,16 @@ def _readable(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:
 
 def _missing_protection(database: Database) -> list[Problem]:
     missing = set(TRIGGERS[database.dialect]) - database.trigger_names()
-    return [
+    problems = [
         Problem(None, f"the trigger {name}, which keeps events from being changed, was removed or altered")
         for name in sorted(missing)
     ]
+    wanted = {index_name("unique", EVENTS, columns) for columns in EVENTS.unique}
+    problems += [
+        Problem(None, f"the index {name}, which keeps events from being recorded twice, was removed")
+        for name in sorted(wanted - database.unique_index_names())
+    ]
+    return problems
 
 
 def _compare_head(frontier: Frontier, position: int, peaks: str, root: str, *, leaves_fit: bool) -> list[Problem]:

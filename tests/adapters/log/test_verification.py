@@ -19,6 +19,7 @@ from lineagelog.domain.errors import LogCorruptError
 from lineagelog.domain.event import NewEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.projections import schema
+from lineagelog.projections.table import index_name
 
 N_COLUMNS = len(EVENTS.names)
 
@@ -268,3 +269,11 @@ def _set_head(transaction: Transaction) -> None:
         "UPDATE log_head SET position = ?, frontier = ?, root = ? WHERE id = 1",
         (frontier.size, frontier.to_bytes().hex(), frontier.root().hex()),
     )
+
+
+@pytest.mark.parametrize("columns", EVENTS.unique, ids="-".join)
+def test_a_removed_uniqueness_rule_is_found(whole: EventLog, columns: tuple[str, ...]) -> None:
+    name = index_name("unique", EVENTS, columns)
+    with whole.database.write() as transaction:
+        transaction.execute(f"DROP INDEX {name}")
+    assert name in whats(verify_log(whole.database))
