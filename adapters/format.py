@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
@@ -96,13 +97,14 @@ def suffix_of(name: str) -> str:
     return f".{last}"
 
 
-def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
+def load(path: Path, suffix: str, *, trust: bool = False, **options: Any) -> Any:
     """Load a file into memory by its suffix.
 
     Args:
         path: The file.
         suffix: Its suffix, as recorded.
         trust: Load pickles as well, which can run any code while they are loaded.
+        options: Passed on to the reader of a table: those of `pandas.read_csv` and the like, such as `sep=";"`.
 
     Returns:
         DataFrame, NumPy array, image, text, or what JSON and YAML hold.
@@ -123,8 +125,10 @@ def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
         raise UnsupportedFormatError(
             f"{path.name} is {what}, which cannot be loaded into memory; use cache() for a local path, or open() to read it"
         )
+    if options and not (kind in _TABLES or kind in (".parquet", ".feather")):
+        raise TypeError(f"load() takes options for tables only, and {path.name} is none: {', '.join(options)}")
     with _understood(path, suffix):
-        return loader(path)
+        return loader(path, **options)
 
 
 def write_dataframe(df: pd.DataFrame, destination: Path) -> None:
@@ -231,9 +235,9 @@ def n_observations(path: Path, suffix: str) -> int | None:
     return None
 
 
-def _loader(kind: str) -> Callable[[Path], Any] | None:
+def _loader(kind: str) -> Callable[..., Any] | None:
     if kind in _TABLES:
-        return lambda path: _load_csv(path, kind)
+        return partial(_load_csv, kind=kind)
     if kind in _TEXTS:
         return lambda path: path.read_text(encoding="utf-8")
     if kind in _IMAGES:
@@ -272,24 +276,24 @@ def _understood(path: Path, suffix: str) -> Iterator[None]:
         ) from exc
 
 
-def _load_csv(path: Path, kind: str) -> Any:
+def _load_csv(path: Path, *, kind: str, **options: Any) -> Any:
     import pandas as pd
 
-    return pd.read_csv(
-        path, sep="\t" if kind.startswith(".tsv") else ",", compression="gzip" if kind.endswith(".gz") else None
-    )
+    separator = "\t" if kind.startswith(".tsv") else ","
+    compression = "gzip" if kind.endswith(".gz") else None
+    return pd.read_csv(path, **{"sep": separator, "compression": compression, **options})
 
 
-def _load_parquet(path: Path) -> Any:
+def _load_parquet(path: Path, **options: Any) -> Any:
     import pandas as pd
 
-    return pd.read_parquet(path)
+    return pd.read_parquet(path, **options)
 
 
-def _load_feather(path: Path) -> Any:
+def _load_feather(path: Path, **options: Any) -> Any:
     import pandas as pd
 
-    return pd.read_feather(path)
+    return pd.read_feather(path, **options)
 
 
 def _load_json(path: Path) -> Any:

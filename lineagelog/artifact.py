@@ -268,12 +268,13 @@ class Artifact(Record):
         """Older name of `cache`."""
         return self.cache(is_run_input=is_run_input)
 
-    def load(self, *, is_run_input: bool | None = None, trust: bool = False) -> Any:
+    def load(self, *, is_run_input: bool | None = None, trust: bool = False, **options: Any) -> Any:
         """Load the content into memory, after checking it against the recorded hash.
 
         Args:
             is_run_input: Record it as an input of the current run, or not; `settings.track_run_inputs` by default.
             trust: Allow formats that can run code when they are loaded, such as pickle.
+            options: Passed on to the reader of a table, such as `sep=";"` or `decimal=","` for CSV.
 
         Returns:
             By suffix: a DataFrame (CSV, TSV, Parquet, Feather), plain values (JSON, YAML), text, an image, an array.
@@ -284,7 +285,7 @@ class Artifact(Record):
         """
         from lineagelog.adapters.format import load
 
-        content = load(self._local_copy(), self.suffix, trust=trust)
+        content = load(self._local_copy(), self.suffix, trust=trust, **options)
         self._track_access("load", is_run_input)
         return content
 

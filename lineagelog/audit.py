@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lineagelog import message
 from lineagelog.domain.errors import ExportError, InvalidValueError, ObjectMissingError
 from lineagelog.domain.store import CheckpointSealed
 from lineagelog.projections import schema
@@ -112,6 +113,9 @@ class VerifyReport:
             lines.append(f"PROBLEM: {where}{problem.what}")
         if self.ok:
             lines.append("every event is as it was recorded, and the registries are what the log says")
+        lines.append(
+            "NOT CHECKED: the stored content of artifacts; `load()` and `cache()` compare it with its recorded hash"
+        )
         if self.checkpoint is None:
             lines.append(
                 "NOT CHECKED: whether the log was cut short or written anew as a whole; that needs a checkpoint kept elsewhere "
@@ -172,6 +176,9 @@ def seal(store: Store, path: Path | None) -> Checkpoint:
             raise ExportError(
                 f"the checkpoint cannot be written to {path}: {exc}; choose a folder you may write"
             ) from exc
+    if store.log.database.read_only:
+        message.warn(f"{store.name} can only be read here, so this checkpoint is not on record")
+        return checkpoint
     fact = CheckpointSealed(up_to_position=head.position, root=head.root)
     store.append_next(schema.STORES, store.id, lambda _: fact)
     return checkpoint

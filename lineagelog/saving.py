@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from lineagelog import current, location, message
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, Version, place_content
-from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, InvalidValueError, StoreUnavailableError
+from lineagelog.domain.errors import (
+    ConcurrentWriteError,
+    ConstraintError,
+    InvalidValueError,
+    StorageError,
+    StoreUnavailableError,
+)
 from lineagelog.domain.event import NewEvent, RecordedEvent
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, Id, new_id, new_uid, versioned_uid
 from lineagelog.domain.run import check_open
@@ -194,6 +200,11 @@ def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], lis
             _check_family(artifact.key, families.get(artifact.key), family)
         same_content = contents.get(content_hash) if family is None else None
         place = place_content(content_hash, latest, same_content, skip_hash_lookup=artifact._skip_hash_lookup)
+        if place.same_as is not None and not _is_intact(store, place.same_as, draft):
+            message.warn(
+                f"the stored content of {artifact.key or place.same_as} is gone or altered; saved as a new version"
+            )
+            place = place_content(content_hash, latest, same_content, skip_hash_lookup=True)
         existing.append(place.same_as)
         if family is None and same_content is None and not artifact._skip_hash_lookup:
             unknown.append(content_hash)
@@ -218,6 +229,19 @@ def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], lis
         for name in {family, artifact.key} - {None}:
             families[str(name)] = version
     return events, existing, unknown
+
+
+def _is_intact(store: Store, artifact_id: str, draft: _Draft) -> bool:
+    """Tell whether an artifact still has the content that is being saved; if not, the bytes at hand are not let go."""
+    row = find_one(store.log.database, schema.ARTIFACTS, id=artifact_id)
+    if row is None or (row["storage_id"], row["storage_path"]) == (draft.storage_id, draft.path):
+        # Another of the same call, or the very file that has just been read.
+        return True
+    try:
+        found = store.storage_backend(row["storage_id"]).hash_in_place(row["storage_path"])
+    except StorageError:
+        return False
+    return found.hash == str(row["hash"])
 
 
 def _check_family(key: str, latest: Version | None, stem: str | None) -> None:
@@ -308,8 +332,14 @@ def _remove(store: Store, drafts: Sequence[_Draft]) -> None:
 
 def _adopt(store: Store, draft: _Draft, row: RowDict, same: str | None) -> None:
     artifact = draft.artifact
+    given = artifact.description
     artifact._frame = None
     artifact._load(store, row)
     if same is not None:
+        if given is not None and given != artifact.description:
+            message.warn(
+                f"the description of {artifact.uid} stays {artifact.description!r}, since its content is not new; "
+                "to change it, set .description and save again"
+            )
         name = artifact.key or artifact.description or artifact.suffix
         message.info(f"the content is that of Artifact(uid={artifact.uid!r}) {name}; the second saving is on record")

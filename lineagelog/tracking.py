@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from lineagelog import current, message
 from lineagelog.domain.errors import InvalidValueError, LineageLogError, NoRunError, RunClosedError
+from lineagelog.domain.ids import TRANSFORM_STEM_LENGTH, new_uid
 from lineagelog.domain.transform import check_uid
 from lineagelog.run import Run, end_run
 from lineagelog.store import Store
@@ -92,6 +93,11 @@ def track(
     _install_hooks()
     action = "created" if transform._is_new else "using"
     message.info(f"{action} Transform(uid={transform.uid!r}, key={transform.key!r})")
+    if transform._is_new and transform.version_number and uid is None and code is not None:
+        message.hint(
+            f"it is version {transform.version_number + 1} of a script of this name; if it is another script, give each a family "
+            f"of its own: ln.track({new_uid(TRANSFORM_STEM_LENGTH)!r})"
+        )
     message.info(f"started Run(uid={run.uid!r}) as {target.user.handle} in {target.name}")
     return run
 

@@ -16,7 +16,7 @@ from lineagelog.adapters.log.connect import connect
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
 from lineagelog.adapters.log.mapper import TopicMapper
 from lineagelog.adapters.log.recorder import Guard, SQLApplicationRecorder
-from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, check_format, create_log
+from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, check_format, create_log, restore_protection
 from lineagelog.domain.errors import ConcurrentWriteError, StoreBusyError, StoreUnavailableError
 from lineagelog.domain.event import NewEvent, RecordedEvent, decode
 from lineagelog.domain.ids import Id
@@ -190,6 +190,8 @@ class EventLog:
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Drop the projection tables and make them anew from the events, in one transaction.
 
+        What protects the log, its triggers and uniqueness rules, is made anew as well where it is missing.
+
         Args:
             progress: Called with the number of events done and of all.
 
@@ -197,6 +199,7 @@ class EventLog:
             Number of events replayed.
         """
         with self.database.write() as transaction:
+            restore_protection(self.database, transaction)
             existing = self.database.table_names()
             for table in schema.TABLES:
                 if table.name in existing:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from lineagelog.adapters.log.database import Database
+from lineagelog.adapters.log.database import Database, Transaction
 from lineagelog.domain.errors import LogCorruptError, SchemaVersionError
 from lineagelog.domain.store import FORMAT_VERSION
-from lineagelog.projections.table import Column, Table, create_indexes, create_table
+from lineagelog.projections.table import Column, Table, create_indexes, create_table, index_name
 
 EVENTS: Final = Table(
     "events",
@@ -97,6 +97,21 @@ def create_log(database: Database) -> None:
                 "INSERT INTO log_head (id, format, position, frontier, root) VALUES (1, ?, 0, '', ?)",
                 (FORMAT_VERSION, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
             )
+
+
+def restore_protection(database: Database, transaction: Transaction) -> None:
+    """Make the triggers and uniqueness rules of the log anew where they were removed or altered."""
+    existing, on_table = database.trigger_names(), " ON events" if database.dialect == "postgresql" else ""
+    if database.dialect == "postgresql":
+        transaction.execute(REFUSE_FUNCTION)
+    for name, statement in TRIGGERS[database.dialect].items():
+        if name not in existing:
+            transaction.execute(f"DROP TRIGGER IF EXISTS {name}{on_table}")
+            transaction.execute(statement)
+    indexes = database.unique_index_names()
+    for columns, statement in zip(EVENTS.unique, create_indexes(EVENTS), strict=True):
+        if index_name("unique", EVENTS, columns) not in indexes:
+            transaction.execute(statement)
 
 
 def check_format(database: Database) -> None:

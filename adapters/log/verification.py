@@ -80,7 +80,7 @@ def verify_log(
     consequences = _missing_protection(database)
     with _replica(wanted=projections) as replica, database.snapshot() as snapshot:
         ((head_position, head_peaks, head_root, _),) = snapshot.read(READ_HEAD)
-        frontier = Frontier()
+        frontier, expected = Frontier(), 1
         checkpoint_root = frontier.root().hex() if checkpoint_size == 0 else None
         batch: list[RecordedEvent] = []
         replayable = True
@@ -88,10 +88,11 @@ def verify_log(
         for row in _readable(snapshot.stream(sql), consequences):
             *columns, stored_leaf = row
             position = row[0]
-            if position != frontier.size + 1 and len(problems) < MAX_PROBLEMS:
+            if position != expected and len(problems) < MAX_PROBLEMS:
                 problems.append(
-                    Problem(frontier.size + 1, f"is missing or out of order: the next stored position is {position}")
+                    Problem(expected, f"is missing or out of order: the next stored position is {position}")
                 )
+            expected = position + 1
             leaf = leaf_hash(encode_entry(columns))
             if leaf.hex() != stored_leaf and len(problems) < MAX_PROBLEMS:
                 problems.append(
@@ -104,7 +105,7 @@ def verify_log(
                 try:
                     batch.append(to_recorded(tuple(columns)))
                 except LogCorruptError as exc:
-                    problems.append(Problem(position, f"cannot be read: {exc}"))
+                    problems.append(Problem(position, f"cannot be read as an event: {exc.__cause__ or exc}"))
                     replayable = False
                 if len(batch) >= _BATCH:
                     replayable = _replay(replica, batch, consequences)
@@ -131,13 +132,20 @@ def _readable(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:
 def _missing_protection(database: Database) -> list[Problem]:
     missing = set(TRIGGERS[database.dialect]) - database.trigger_names()
     problems = [
-        Problem(None, f"the trigger {name}, which keeps events from being changed, was removed or altered")
+        Problem(
+            None,
+            f"the trigger {name}, which keeps events from being changed, was removed or altered; `prov rebuild` makes it anew",
+        )
         for name in sorted(missing)
     ]
-    wanted = {index_name("unique", EVENTS, columns) for columns in EVENTS.unique}
+    existing = database.unique_index_names()
     problems += [
-        Problem(None, f"the index {name}, which keeps events from being recorded twice, was removed")
-        for name in sorted(wanted - database.unique_index_names())
+        Problem(
+            None, f"the index {name}, which keeps a rule of {table.name}, was removed; `prov rebuild` makes it anew"
+        )
+        for table in (EVENTS, *schema.TABLES)
+        for name in (index_name("unique", table, columns) for columns in table.unique)
+        if name not in existing and table.name in database.table_names()
     ]
     return problems
 
@@ -196,7 +204,7 @@ def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: set[str]) -
                 n_found += 1
                 if n_found > MAX_PROBLEMS:
                     break
-                position = (wanted or found or (None,))[0]
+                position = min(row[0] for row in (wanted, found) if row is not None)
                 problems.append(
                     Problem(position, f"{_difference(table.names, wanted, found)} in the table {table.name}")
                 )

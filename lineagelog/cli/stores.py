@@ -75,7 +75,7 @@ def init(
 def connect(call: Call, address: _Address) -> None:
     """Use a store that exists, in this folder.
 
-    XX
+    Scripts and commands started in this folder, or below it, use the store from now on: a file `.lineagelog` points to it.
     """
     from lineagelog import api
 

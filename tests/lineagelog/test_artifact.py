@@ -338,3 +338,46 @@ def test_a_frame_under_a_key_of_another_format_is_refused(store: Store) -> None:
 
     with pytest.raises(errors.UnsupportedFormatError, match="choose such a key"):
         ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="table.xlsx")
+
+
+@pytest.mark.parametrize("damage", ["removed", "altered"])
+def test_saving_again_what_storage_has_lost_keeps_the_bytes(
+    store: Store, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "t.txt"
+    source.write_text("precious")
+    first = ln.Artifact(source, key="t.txt").save()
+    stored = Path(str(first.path))
+    stored.unlink()
+    if damage == "altered":
+        stored.write_text("rubbish!")
+    again = ln.Artifact(source, key="t.txt").save()
+    assert "gone or altered" in capsys.readouterr().err
+    assert again.uid != first.uid
+    assert again.load() == "precious"
+
+
+def test_a_description_that_is_not_taken_is_said(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "t.txt"
+    source.write_text("x")
+    ln.Artifact(source, key="t.txt", description="one").save()
+    again = ln.Artifact(source, key="t.txt", description="two").save()
+    assert again.description == "one"
+    assert "stays 'one'" in capsys.readouterr().err
+
+
+def test_options_reach_the_reader_of_a_table(store: Store, tmp_path: Path) -> None:
+    source = tmp_path / "t.csv"
+    source.write_text("a;b\n1,5;2\n")
+    saved = ln.Artifact(source, key="t.csv").save()
+    assert saved.load(sep=";", decimal=",").to_dict("list") == {"a": [1.5], "b": [2]}
+    with pytest.raises(TypeError, match="options for tables only"):
+        _text(store, tmp_path).load(sep=";")
+
+
+def _text(store: Store, tmp_path: Path) -> ln.Artifact:
+    path = tmp_path / "note.txt"
+    path.write_text("x")
+    return ln.Artifact(path, key="note.txt").save()

@@ -151,6 +151,8 @@ def test_a_removed_trigger_is_found(whole: EventLog) -> None:
     with whole.database.write() as transaction:
         transaction.execute(f"DROP TRIGGER {name}{suffix}")
     assert name in whats(verify_log(whole.database))
+    whole.rebuild()
+    assert verify_log(whole.database).problems == (), "a rebuild makes the protection anew"
 
 
 def test_a_trigger_that_refuses_nothing_any_more_is_found(whole: EventLog) -> None:
@@ -277,3 +279,21 @@ def test_a_removed_uniqueness_rule_is_found(whole: EventLog, columns: tuple[str,
     with whole.database.write() as transaction:
         transaction.execute(f"DROP INDEX {name}")
     assert name in whats(verify_log(whole.database))
+
+
+def test_a_gap_is_reported_once_and_no_intact_event_is_blamed(whole: EventLog) -> None:
+    ((position,),) = whole.database.read("SELECT min(position) FROM artifacts")
+    with unprotected(whole.database) as transaction:
+        transaction.execute("DELETE FROM events WHERE position = ?", (position,))
+    found = verify_log(whole.database)
+    assert [problem.position for problem in found.problems if "missing or out of order" in problem.what] == [position]
+    assert {problem.position for problem in found.problems} <= {position, None}
+
+
+def test_a_removed_rule_of_a_registry_is_found_and_made_anew(whole: EventLog) -> None:
+    name = index_name("unique", schema.ARTIFACTS, ("key", "version_number"))
+    with whole.database.write() as transaction:
+        transaction.execute(f"DROP INDEX {name}")
+    assert name in whats(verify_log(whole.database))
+    whole.rebuild()
+    assert verify_log(whole.database).problems == ()
