@@ -190,21 +190,24 @@ def keep_login(store_id: str, login: Login | None) -> None:
 
 
 def without_password(url: str) -> tuple[str, str | None]:
-    """Split the password off a database URL."""
+    """Split the password off a database URL, whether it stands before the host or among the parameters."""
     parts = urlsplit(url)
-    if parts.password is None:
-        return url, None
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}")), parts.password
+    parameters = [pair for pair in parts.query.split("&") if pair]
+    given = [pair.partition("=")[2] for pair in parameters if pair.partition("=")[0] == "password"]
+    rest = "&".join(pair for pair in parameters if pair.partition("=")[0] != "password")
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, password = user.partition(":")
+    found = password if colon else given[-1] if given else None
+    return urlunsplit(parts._replace(netloc=f"{name}{at}{host}", query=rest)), found
 
 
 def with_password(url: str, password: str | None) -> str:
-    """Put a password back into a database URL."""
+    """Put a password back into a database URL; it is escaped as it was when it was split off."""
     if password is None:
         return url
     parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
+    query = f"{parts.query}&password={password}" if parts.query else f"password={password}"
+    return urlunsplit(parts._replace(query=query))
 
 
 def write_json(path: Path, data: Any) -> None:

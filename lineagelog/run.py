@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lineagelog import current
 from lineagelog.domain.errors import (
     ConstraintError,
+    DomainError,
     InvalidValueError,
     RunClosedError,
     UnsavedRecordError,
@@ -352,6 +353,8 @@ class Run(Record):
         if not self._saved:
             self.save()
         check_open(self.uid, self.status)
+        if self._token is not None:
+            raise DomainError(f"run {self.uid} is entered already; one `with` block at a time can be its context")
         self._outer = current.context_run().get()
         self._token = current.context_run().set(self)
         self._entered_pid = os.getpid()

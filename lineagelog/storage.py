@@ -11,7 +11,7 @@ from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import STORAGE
-from lineagelog.projections.rows import RowDict
+from lineagelog.projections.rows import RowDict, find
 from lineagelog.record import Record
 from lineagelog.store import Store
 
@@ -70,6 +70,13 @@ class Storage(Record):
         return self
 
     def _save_new(self) -> None:
+        for row in find(self.store.log.database, schema.STORAGES):
+            # The store's own folder is recorded as such, not by its path.
+            if row["root"] == self.root or (
+                row["type"] == "local" and self.store.resolve_root(row["root"]) == self.root
+            ):
+                self._load(self.store, row)
+                return
         from lineagelog.adapters.storage import open_storage
 
         # A kind of location that cannot be opened here is refused before it is on record.

@@ -11,16 +11,17 @@ def connect(address: str | Path | None, *, create: bool = False) -> Database:
     """Open the database at an address.
 
     Args:
-        address: Path of a SQLite file, URL of a PostgreSQL database, or `None` for a SQLite database in memory.
+        address: Path of a SQLite file, as such or as text, URL of a PostgreSQL database, or `None` for a SQLite database in
+            memory.
         create: Make the file or schema if it does not exist.
 
     Raises:
         StoreUnavailableError: It cannot be reached or does not exist.
     """
-    if isinstance(address, str):
+    if isinstance(address, str) and "://" in address:
         from lineagelog.adapters.log.postgresql import PostgreSQLDatabase
 
         return PostgreSQLDatabase(address, create=create)
     from lineagelog.adapters.log.sqlite import SQLiteDatabase
 
-    return SQLiteDatabase(address, create=create)
+    return SQLiteDatabase(Path(address) if address is not None else None, create=create)

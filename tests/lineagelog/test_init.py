@@ -66,3 +66,19 @@ def test_public_methods_are_documented() -> None:
         and not getattr(cls, name).__doc__
     ]
     assert not undocumented
+
+
+@pytest.mark.parametrize(
+    ("url", "bare", "password"),
+    [
+        ("postgresql://u:p%40ss@h/db?schema=s", "postgresql://u@h/db?schema=s", "p%40ss"),
+        ("postgresql://u@h/db?password=pw&schema=s", "postgresql://u@h/db?schema=s", "pw"),
+        ("postgresql://h/db", "postgresql://h/db", None),
+    ],
+)
+def test_no_password_is_kept_beside_the_store(url: str, bare: str, password: str | None) -> None:
+    from lineagelog import location
+
+    assert location.without_password(url) == (bare, password)
+    restored = location.with_password(bare, password)
+    assert location.without_password(restored) == (bare, password)

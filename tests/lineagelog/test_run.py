@@ -215,3 +215,9 @@ def test_a_forked_child_that_leaves_the_context_does_not_end_the_run(store: Stor
         ln.Artifact(frame(), key="t.parquet").save()
     assert run.refresh().status == "finished"
     assert run.child_runs.one().status == "finished"
+
+
+def test_a_run_is_entered_once_at_a_time(store: Store) -> None:
+    with ln.Run(ln.Transform("make")) as run, pytest.raises(errors.DomainError, match="entered already"), run:
+        pass
+    assert ln.Run.get(run.uid).status == "finished"

@@ -154,7 +154,7 @@ def test_after_a_login_that_fails_the_user_from_before_goes_on(store: Store, mon
     store.login("ada", name="Ada")
     session = store.session.id
 
-    def unreachable(*_: object) -> None:
+    def unreachable(*_: object, **options: object) -> None:
         raise errors.StoreUnavailableError("the database is away")
 
     monkeypatch.setattr(store.log, "append", unreachable)

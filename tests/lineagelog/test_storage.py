@@ -89,9 +89,11 @@ def test_a_second_root_keeps_its_files_in_place(store: Store, tmp_path: Path) ->
     assert storage.type == "local"
 
 
-def test_a_root_is_registered_once(store: Store, tmp_path: Path, refused: Refused) -> None:
-    store.Storage(tmp_path / "second").save()
-    refused(errors.ConstraintError, lambda: store.Storage(tmp_path / "second").save(), "root")
+def test_a_root_is_registered_once(store: Store, tmp_path: Path) -> None:
+    first = store.Storage(tmp_path / "second").save()
+    head = store.log.head()
+    assert store.Storage(tmp_path / "second").save() == first
+    assert store.log.head() == head
 
 
 def test_the_innermost_root_takes_a_file(store: Store, store_folder: Path) -> None:
@@ -190,3 +192,10 @@ def test_a_store_may_be_made_over_a_remote_storage(remote_root: str, frame: Fram
     assert store.verify().ok
     ln.close()
     assert ln.Artifact.get(artifact.uid).key == "t.parquet"
+
+
+def test_the_folder_of_the_store_is_registered_once(store: Store, store_folder: Path) -> None:
+    head = store.log.head()
+    again = ln.Storage(store_folder).save()
+    assert again == store.storage
+    assert store.log.head() == head
