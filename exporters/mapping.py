@@ -145,6 +145,29 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
     ),
     "artifact.updated.1": Mapped((Entity,), _CURRENT),
     "export.made.1": Excluded("an export cannot tell of itself in the log before it is made; its bundle describes it"),
+    **{
+        topic: Excluded("annotations and collections are not exported yet; they stand in the log and its tables")
+        for topic in (
+            "label.defined.1",
+            "label.updated.1",
+            "label.attached.1",
+            "label.detached.1",
+            "record.defined.1",
+            "record.updated.1",
+            "feature.defined.1",
+            "feature.updated.1",
+            "feature_values.set.1",
+            "feature_values.removed.1",
+            "parent.added.1",
+            "parent.removed.1",
+            "project.created.1",
+            "project.updated.1",
+            "project.assigned.1",
+            "project.unassigned.1",
+            "collection.registered.1",
+            "collection.updated.1",
+        )
+    },
     "checkpoint.sealed.1": Excluded("a witness outside the store of the log's state, not a part of the lineage"),
 }
 """Each topic of the log, with what comes of it or why nothing does."""
