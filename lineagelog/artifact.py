@@ -12,7 +12,7 @@ from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, Unsu
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
 from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections.registry import ARTIFACT
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -28,7 +28,7 @@ _verified: Final[dict[tuple[str, str], tuple[int, ...]]] = {}
 """Local path and hash to size, times and inode of the file when its content was last found right."""
 
 
-class Artifact(Record):
+class Artifact(BaseRecord):
     """One version of a data set, model or other result.
 
     Attributes:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lineagelog.artifact import Artifact
-    from lineagelog.record import Record
+    from lineagelog.record import BaseRecord
     from lineagelog.store import Store
 
 
-def save(records: Sequence[Record]) -> list[Record]:
+def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
     """Save records; the new artifacts of one store in one transaction.
 
     Args:
@@ -21,12 +21,12 @@ def save(records: Sequence[Record]) -> list[Record]:
         The same records.
     """
     from lineagelog.artifact import Artifact
-    from lineagelog.record import Record
+    from lineagelog.record import BaseRecord
     from lineagelog.saving import save_artifacts
 
     new: dict[int, tuple[Store, list[Artifact]]] = {}
     for record in records:
-        if not isinstance(record, Record):
+        if not isinstance(record, BaseRecord):
             raise TypeError(f"save() takes records, not {type(record).__name__}")
         if isinstance(record, Artifact) and not record._saved:
             new.setdefault(id(record.store), (record.store, []))[1].append(record)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lineagelog.lineage import in_notebook
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SKIPPED = {"source_code", "error_traceback", "packages"}
 
 
-def describe(record: Record) -> None:
+def describe(record: BaseRecord) -> None:
     """Print a record."""
     from rich.console import Console
 
@@ -22,7 +22,7 @@ def describe(record: Record) -> None:
     console.print(build_tree(record))
 
 
-def build_tree(record: Record) -> Tree:
+def build_tree(record: BaseRecord) -> Tree:
     """Lay out a record as a tree: general fields, then where it comes from and where it went."""
     from rich.text import Text
     from rich.tree import Tree
@@ -80,7 +80,7 @@ def _line(value: Any) -> str:
     """Write a value on one line; control characters are shown, not sent to the terminal."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S UTC")
-    if isinstance(value, Record):
+    if isinstance(value, BaseRecord):
         named = getattr(value, "handle", None) or getattr(value, "key", None) or getattr(value, "root", None)
         status = getattr(value, "status", None)
         return " ".join(str(part) for part in (value.uid, named, status) if part)

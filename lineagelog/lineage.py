@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from lineagelog.domain.errors import ExportError, InvalidValueError, UnsupportedFormatError
 from lineagelog.domain.values import parse_time
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -22,7 +22,7 @@ _FORMATS: Final = {".svg": "svg", ".png": "png", ".dot": "dot"}
 
 
 def view_lineage(
-    record: Record,
+    record: BaseRecord,
     path: str | os.PathLike[str] | None = None,
     *,
     direction: str = "both",
@@ -50,7 +50,7 @@ def view_lineage(
     return target
 
 
-def lineage_table(record: Record, direction: str, max_depth: int | None) -> pd.DataFrame:
+def lineage_table(record: BaseRecord, direction: str, max_depth: int | None) -> pd.DataFrame:
     """List the artifacts and runs of a lineage, nearest first, without the record itself."""
     import pandas as pd
 
@@ -69,14 +69,14 @@ def lineage_table(record: Record, direction: str, max_depth: int | None) -> pd.D
     return pd.DataFrame(rows, columns=["depth", "kind", "uid", "name", "transform", "user", "at"])
 
 
-def lineage_graph(record: Record, direction: str, max_depth: int | None) -> nx.MultiDiGraph[str]:
+def lineage_graph(record: BaseRecord, direction: str, max_depth: int | None) -> nx.MultiDiGraph[str]:
     """Build a networkx graph of a lineage."""
     from lineagelog.projections.lineage import to_networkx
 
     return to_networkx(read_graph(record, direction, max_depth))
 
 
-def read_graph(record: Record, direction: str, max_depth: int | None) -> Graph:
+def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Graph:
     """Read the lineage around an artifact or run.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from lineagelog.domain.errors import MultipleRecordsError, RecordNotFoundError, UnknownFieldError
 from lineagelog.domain.ids import is_base62
-from lineagelog.record import Record, to_python
+from lineagelog.record import BaseRecord, to_python
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lineagelog.projections.table import Column
     from lineagelog.store import Store
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=BaseRecord)
 
 _SHOWN_MATCHES = 5
 _REFERRED_BY = {"User": "handle", "Transform": "key"}
@@ -38,7 +38,7 @@ class QuerySet(Generic[R]):
         self._asked = ""
 
     def filter(self, *conditions: Q, **fields: Any) -> QuerySet[R]:
-        """Keep the records for which all conditions hold; see `Record.filter`."""
+        """Keep the records for which all conditions hold; see `BaseRecord.filter`."""
         return self._with(self._query.filter(*conditions, **fields)) if conditions or fields else self
 
     def exclude(self, *conditions: Q, **fields: Any) -> QuerySet[R]:
@@ -63,7 +63,7 @@ class QuerySet(Generic[R]):
         return self
 
     def get(self, uid: str | None = None, **fields: Any) -> R:
-        """Find exactly one of the records; see `Record.get`."""
+        """Find exactly one of the records; see `BaseRecord.get`."""
         if uid is None:
             return self.filter(**fields)._single(_criteria(fields), prefer_latest=True)
         criteria = f"the uid {uid!r}"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lineagelog.store import Store
     from lineagelog.user import User
 
-R = TypeVar("R", bound="Record")
+R = TypeVar("R", bound="BaseRecord")
 
 _MODULES: Final = {
     "User": "lineagelog.user",
@@ -43,7 +43,7 @@ _MODULES: Final = {
 }
 
 
-def registry_class(name: str) -> type[Record]:
+def registry_class(name: str) -> type[BaseRecord]:
     """Return the class of a registry by its name."""
     return getattr(import_module(_MODULES[name]), name)  # type: ignore[no-any-return]
 
@@ -55,7 +55,7 @@ class _RegistryType(type):
         return f"<registry {cls.__name__}>"
 
 
-class Record(metaclass=_RegistryType):
+class BaseRecord(metaclass=_RegistryType):
     """A row of a registry.
 
     A record is made by its class and exists once `save()` has returned. Afterwards some fields can be assigned and saved again;
@@ -224,7 +224,7 @@ class Record(metaclass=_RegistryType):
         if not self._saved:
             raise UnsavedRecordError(f"{type(self).__name__}.{call} needs a saved record; call save() first")
 
-    def _need_same_store(self, other: Record, what: str) -> None:
+    def _need_same_store(self, other: BaseRecord, what: str) -> None:
         """Refuse a record of another store, whose id would mean nothing in this one.
 
         Raises:
@@ -247,7 +247,7 @@ class Record(metaclass=_RegistryType):
         self.__dict__[name] = value
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Record) or self.registry is not other.registry:
+        if not isinstance(other, BaseRecord) or self.registry is not other.registry:
             return NotImplemented
         return self is other or (self._saved and other._saved and self.id == other.id)
 

@@ -37,7 +37,7 @@ from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import RUN
 from lineagelog.projections.rows import RowDict, find_one
-from lineagelog.record import Record, to_python
+from lineagelog.record import BaseRecord, to_python
 from lineagelog.transform import Transform
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _MAX_TRACEBACK: Final = 20_000
 _RETRIES: Final = 10
 
 
-class Run(Record):
+class Run(BaseRecord):
     """One execution of a transform.
 
     A run is started by `ln.track()`, by `save()`, or as a context manager, which ends it as well::

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.sparql import QueryResult
     from lineagelog.overview import Overview
-    from lineagelog.record import Record
+    from lineagelog.record import BaseRecord
     from lineagelog.trail import Entry
 
 CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
@@ -87,7 +87,7 @@ class Store:
         self.name = created.fact.name
         self.closed = False
         self.session = Session(self)
-        self._registries: dict[str, type[Record]] = {}
+        self._registries: dict[str, type[BaseRecord]] = {}
         self._storages: dict[str, StorageBackend] = {}
 
     @classmethod
@@ -466,7 +466,7 @@ class Store:
         path: str | os.PathLike[str],
         *,
         format: str | None = None,  # noqa: A002 - the word of the command line and of the event
-        subject: Record | str | None = None,
+        subject: BaseRecord | str | None = None,
         direction: str = "upstream",
         record: bool = True,
     ) -> ExportSummary:
@@ -475,7 +475,7 @@ class Store:
 
         return export(self, Path(path), format=format, subject=subject, direction=direction, record=record)
 
-    def to_prov(self, subject: Record | str | None = None, *, direction: str = "upstream") -> ProvDocument:
+    def to_prov(self, subject: BaseRecord | str | None = None, *, direction: str = "upstream") -> ProvDocument:
         """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
         from lineagelog.export import to_prov
 
@@ -518,7 +518,7 @@ class Store:
         """Make the registries and the lineage graph anew from the log, and return the number of events replayed."""
         return self.log.rebuild(progress)
 
-    def save(self, records: Sequence[Record]) -> list[Record]:
+    def save(self, records: Sequence[BaseRecord]) -> list[BaseRecord]:
         """Save several records; artifacts among them in one transaction."""
         from lineagelog.bulk import save
 

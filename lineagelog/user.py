@@ -9,10 +9,10 @@ from lineagelog.domain.user import UserRegistered, UserUpdated, check_handle
 from lineagelog.domain.values import check_name
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import USER
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 
-class User(Record):
+class User(BaseRecord):
     """A person or service that acts on the store.
 
     Attributes:
