@@ -26,7 +26,7 @@ from lineagelog.domain.errors import InvalidValueError, UnknownFieldError
 from lineagelog.domain.values import check_json, check_text, parse_time, time_text
 from lineagelog.projections.reader import Row
 from lineagelog.projections.registry import REGISTRIES, Registry, Relation
-from lineagelog.projections.schema import EDGES
+from lineagelog.projections.schema import TABLES
 from lineagelog.projections.table import Column, Dialect, Kind, Scalar, Table
 
 if TYPE_CHECKING:
@@ -177,11 +177,11 @@ class _Order:
     """One key of the order.
 
     Attributes:
-        relations: To-one relations that lead to the field.
-        column: The field; empty for the rank of a search.
+        relations: To-one relations that lead to the field; for a place, the registry and relation that it is a place of.
+        column: The field; empty for the rank of a search and for a place.
         descending: Greatest first; rows without a value come last in either case.
         empty_first: Rows without a value come first, as in an order that was turned around.
-        text: What was searched for.
+        text: What was searched for, or the id of the record in whose relation the rows have places.
     """
 
     relations: tuple[str, ...]
@@ -347,8 +347,12 @@ def related(registry: Registry, name: str, record: object) -> Query:
     relation = registry.relations.get(name)
     if relation is None:
         raise UnknownFieldError(registry.name, name, tuple(registry.relations), "relation")
-    own = Query(registry).filter(id=getattr(record, "id", record))
-    return Query(REGISTRIES[relation.target], (_Related(registry.name, f"~{name}", _Among("id", own)),))
+    record_id = getattr(record, "id", record)
+    own = Query(registry).filter(id=record_id)
+    order: tuple[_Order, ...] = ()
+    if relation.through is not None and relation.through.order:
+        order = (_Order((registry.name, name), "", text=str(record_id)),)
+    return Query(REGISTRIES[relation.target], (_Related(registry.name, f"~{name}", _Among("id", own)),), order)
 
 
 # From names and values to nodes.
@@ -419,7 +423,7 @@ def _resolve(registry: Registry, name: str, value: object) -> Node:
 def _relation_test(registry: Registry, name: str, relation: Relation, lookup: str, value: object) -> Node:
     what = f"{registry.name}.{name}"
     # The key of the related row stands in the row itself: nothing has to be joined.
-    own_key = relation.column if relation.target_column == "id" and not relation.edge_kinds else None
+    own_key = relation.column if relation.target_column == "id" and relation.through is None else None
     if lookup == "exact" and value is None:
         lookup, value = "isnull", True
     if lookup == "isnull":
@@ -822,7 +826,7 @@ class _Writer:
     def order_key(self, table: Any, registry: Registry, key: _Shape) -> Any:
         relations, column, descending, empty_first, slot = key
         if not column:
-            rank = self.rank(table, registry, slot)
+            rank = self.place(table, relations, slot) if relations else self.rank(table, registry, slot)
             return rank.desc() if descending else rank.asc()
         expression = self.reach(table, registry, relations, column)
         ordered = expression.desc() if descending else expression.asc()
@@ -844,6 +848,16 @@ class _Writer:
             .where(target.c[relation.target_column] == table.c[relation.column])
         )
         return query.correlate(table).scalar_subquery()
+
+    def place(self, table: Any, relation: tuple[str, ...], slot: int) -> Any:
+        """Read the place that a row has among those related to one record."""
+        registry, name = relation
+        through = REGISTRIES[registry].relations[name].through
+        assert through is not None
+        link = self.alias(through.table)
+        ours = self.sa.and_(link.c[through.near] == self.value(slot), link.c[through.far] == table.c.id)
+        kinds = self.sa.or_(*(link.c.kind == self.literal(kind) for kind in through.kinds))
+        return self.sa.select(link.c[through.order]).where(ours, kinds).correlate(table).scalar_subquery()
 
     def rank(self, table: Any, registry: Registry, slot: int) -> Any:
         """Number the quality of a search match from 0."""
@@ -895,23 +909,25 @@ class _Writer:
         here, there = relation.column, relation.target_column
         if name.startswith("~"):
             other, here, there = registry, there, here
-        is_run = registry_name == "Run"
         target = self.alias(other.table)
-        if not relation.edge_kinds:
+        through = relation.through
+        if through is None:
             key = target.c[there]
             query = sa.select(key).select_from(target).correlate(None).where(self.condition(target, other, shape))
             if other.table.column(there).null:
                 query = query.where(key.is_not(None))
             return table.c[here].in_(query)
-        edge = self.alias(EDGES)
-        near, far = ("run_id", "artifact_id") if is_run is not name.startswith("~") else ("artifact_id", "run_id")
-        kinds = sa.or_(*(edge.c.kind == self.literal(kind) for kind in relation.edge_kinds))
-        query = sa.select(edge.c[near]).select_from(edge).correlate(None).where(kinds)
-        if shape[0] == "test" and shape[1] == "id":
-            query = query.where(self.test(edge.c[far], shape[2], shape[4]))
-        elif shape != ("and", ()):
+        if name.startswith("~"):
+            through = through.turned()
+        link = self.alias(through.table)
+        query = sa.select(link.c[through.near]).select_from(link).correlate(None)
+        if through.kinds:
+            query = query.where(sa.or_(*(link.c.kind == self.literal(kind) for kind in through.kinds)))
+        if shape[0] == "test" and shape[1] == "id" and not through.mixed:
+            query = query.where(self.test(link.c[through.far], shape[2], shape[4]))
+        elif shape != ("and", ()) or through.mixed:
             inner = sa.select(target.c.id).select_from(target).correlate(None)
-            query = query.where(edge.c[far].in_(inner.where(self.condition(target, other, shape))))
+            query = query.where(link.c[through.far].in_(inner.where(self.condition(target, other, shape))))
         return table.c.id.in_(query)
 
     def test(self, text: Any, operator: str, start: int) -> Any:
@@ -1030,10 +1046,7 @@ class _Writer:
     @staticmethod
     def is_int(column: Any) -> bool:
         source = getattr(column.table, "element", column.table)
-        return any(
-            table.name == source.name and table.column(column.name).kind in ("int", "bool")
-            for table in (*(registry.table for registry in REGISTRIES.values()), EDGES)
-        )
+        return any(table.name == source.name and table.column(column.name).kind in ("int", "bool") for table in TABLES)
 
     def find(self, text: Any, part: Any) -> Any:
         return (
@@ -1069,17 +1082,22 @@ def _related_values(registry: Registry, reader: Readable, ids: Sequence[str], pa
     source: Any = base
     parts = path.split("__")
     many = False
+    places: list[Any] = []
     while parts and parts[0] in registry.relations:
         relation = registry.relations[parts.pop(0)]
         target = REGISTRIES[relation.target]
         related = writer.alias(target.table)
         here, there = table.c[relation.column], related.c[relation.target_column]
-        if relation.edge_kinds:
-            edge = writer.alias(EDGES)
-            near, far = ("run_id", "artifact_id") if registry.name == "Run" else ("artifact_id", "run_id")
-            kinds = sa.or_(*(edge.c.kind == writer.literal(kind) for kind in relation.edge_kinds))
-            source = source.join(edge, sa.and_(edge.c[near] == here, kinds))
-            here = edge.c[far]
+        through = relation.through
+        if through is not None:
+            link = writer.alias(through.table)
+            matching = link.c[through.near] == here
+            if through.kinds:
+                matching = sa.and_(matching, sa.or_(*(link.c.kind == writer.literal(k) for k in through.kinds)))
+            source = source.join(link, matching)
+            here = link.c[through.far]
+            if through.order:
+                places.append(link.c[through.order])
         source = source.join(related, here == there)
         registry, table, many = target, related, many or relation.many
     name, *inside = parts or ["uid"]
@@ -1089,10 +1107,11 @@ def _related_values(registry: Registry, reader: Readable, ids: Sequence[str], pa
     if inside and column.kind != "json":
         raise UnknownFieldError(f"{registry.name}.{name}", "__".join(inside), (), "part")
     among = base.c.id.in_(writer.array(writer.value(0), is_int=False))
-    query = sa.select(base.c.id, table.c[column.name], table.c.position).select_from(source).where(among).distinct()
-    compiled = query.order_by(table.c.position).compile(dialect=_dialect(reader.dialect))
+    order = (*places, table.c.position)
+    query = sa.select(base.c.id, table.c[column.name], *order).select_from(source).where(among).distinct()
+    compiled = query.order_by(*order).compile(dialect=_dialect(reader.dialect))
     found: dict[str, Any] = {row_id: [] for row_id in ids} if many else {}
-    for row_id, stored, _ in reader.read(str(compiled), [_array(list(ids))]):
+    for row_id, stored, *_ in reader.read(str(compiled), [_array(list(ids))]):
         value = _inside(_python(column.kind, stored), inside)
         if many:
             found[row_id].append(value)

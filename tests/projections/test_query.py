@@ -14,7 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.annotation import (
+    LabelAttached,
+    LabelDefined,
+    ParentAdded,
+    ProjectAssigned,
+    ProjectCreated,
+    RecordDefined,
+)
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain
+from lineagelog.domain.collection import CollectionRegistered
 from lineagelog.domain.errors import InvalidValueError, UnknownFieldError
 from lineagelog.domain.event import Event, NewEvent
 from lineagelog.domain.ids import Id, new_id, new_uid, versioned_uid
@@ -24,7 +33,8 @@ from lineagelog.domain.transform import TransformRegistered
 from lineagelog.domain.user import UserRegistered
 from lineagelog.projections.functions import lower_text
 from lineagelog.projections.query import Q, Query, related
-from lineagelog.projections.registry import ARTIFACT, REGISTRIES, RUN, TRANSFORM, USER, Registry
+from lineagelog.projections.registry import ARTIFACT, COLLECTION, REGISTRIES, RUN, TRANSFORM, ULABEL, USER, Registry
+from lineagelog.projections.schema import EDGES, FEATURE_VALUES, LINKS
 
 HOSTILE = (
     "plain", "Plain", "100%", "a_b", "it's", 'say "hi"', "'; DROP TABLE users;--", "back\\slash", "?", "%s", ":name", "Straße",
@@ -51,7 +61,7 @@ class Store:
 
     log: EventLog
     rows: dict[str, list[dict[str, Any]]]
-    edges: list[dict[str, Any]]
+    between: dict[str, list[dict[str, Any]]]
 
     def run(self, query: Query) -> list[dict[str, Any]]:
         database = self.log.database
@@ -75,12 +85,14 @@ class Store:
     def related(self, registry: Registry, row: dict[str, Any], name: str) -> list[dict[str, Any]]:
         relation = registry.relations[name]
         others = self.rows[relation.target]
-        if not relation.edge_kinds:
+        through = relation.through
+        if through is None:
             key = row[relation.column]
             return [] if key is None else [other for other in others if other[relation.target_column] == key]
-        near, far = ("run_id", "artifact_id") if registry is RUN else ("artifact_id", "run_id")
-        ids = {e[far] for e in self.edges if e[near] == row["id"] and e["kind"] in relation.edge_kinds}
-        return [other for other in others if other["id"] in ids]
+        links = [link for link in self.between[through.table.name] if link[through.near] == row["id"]]
+        links = [link for link in links if not through.kinds or link["kind"] in through.kinds]
+        places = {link[through.far]: link.get(through.order, 0) for link in links}
+        return sorted((other for other in others if other["id"] in places), key=lambda other: places[other["id"]])
 
 
 @pytest.fixture
@@ -147,15 +159,50 @@ def fill(log: EventLog) -> Store:
         elif n % 4:
             add(RunFailed(finished_at="2026-11-21T00:00:00.000001Z", error_type="E", message=HOSTILE[n]), run)
         runs.append(run)
+    annotate(add, users, artifacts, runs)
     log.append(events)
 
     def read(table: Any) -> list[dict[str, Any]]:
         rows = log.database.read(f"SELECT {', '.join(table.names)} FROM {table.name} ORDER BY position")
         return [dict(zip(table.names, row, strict=True)) for row in rows]
 
-    from lineagelog.projections.schema import EDGES
+    between = {table.name: read(table) for table in (EDGES, LINKS, FEATURE_VALUES)}
+    return Store(log, {name: read(registry.table) for name, registry in REGISTRIES.items()}, between)
 
-    return Store(log, {name: read(registry.table) for name, registry in REGISTRIES.items()}, read(EDGES))
+
+def annotate(add: Callable[..., Id], users: list[Id], artifacts: list[Id], runs: list[Id]) -> None:
+    """Define labels, records, features, projects and collections, and put them on some of the rows."""
+    labels: list[Id] = []
+    records: list[Id] = []
+    for made, defined, registry, width in (
+        (labels, LabelDefined, "ULabel", 8), (records, RecordDefined, "Record", 16)
+    ):  # fmt: skip
+        for n, name in enumerate(("Kind", *HOSTILE[:8])):
+            fact = defined(uid=new_uid(width), name=name, is_type=n == 0, type=made[0] if n in (1, 2, 5) else None)
+            made.append(add(fact, actor=users[n % 3]))
+        for child, parent in ((2, 1), (3, 1), (3, 2), (4, 3)):
+            add(ParentAdded(parent=made[parent], registry=registry), made[child])
+    projects = [add(ProjectCreated(uid=new_uid(12), name=name)) for name in HOSTILE[8:11]]
+    collections = [
+        add(
+            CollectionRegistered(
+                uid=versioned_uid(new_uid(16), 0), version_number=0, key=name, artifacts=members, hash=f"{n:064x}",
+                run=runs[n], transform=None,
+            ),
+            actor=users[n],
+        )
+        for n, (name, members) in enumerate((("up", artifacts[3:7]), ("down", artifacts[9:4:-1]), ("none", [])))
+    ]  # fmt: skip
+    subjects = [(one, "Artifact") for one in artifacts[::2]] + [(one, "Run") for one in runs[1::3]]
+    for n, (subject, registry) in enumerate([*subjects, (collections[1], "Collection")]):
+        for label in {labels[1 + n % 4], labels[1 + n % 3]}:
+            add(LabelAttached(label=label, registry="ULabel", subject=registry), subject)
+        if n % 3:
+            add(LabelAttached(label=records[1 + n % 5], registry="Record", subject=registry), subject)
+        if n % 4 == 1:
+            add(ProjectAssigned(project=projects[n % 2], subject=registry), subject)
+    # A label that is on a run alone leads to no artifact.
+    add(LabelAttached(label=labels[8], registry="ULabel", subject="Run"), runs[0])
 
 
 # The oracle: conditions as plain Python.
@@ -327,7 +374,10 @@ artifact_leaves = st.one_of(
     text_leaves("run__name"), text_leaves("run__transform__name"), json_leaves("run__params"),
     st.tuples(st.just("leaf"), st.just("run__isnull"), st.booleans()),
     negated(text_leaves("input_of_runs__name")), negated(json_leaves("output_of_runs__params")),
-    negated(text_leaves("input_of_runs__outputs__key")),
+    negated(text_leaves("input_of_runs__outputs__key")), negated(text_leaves("ulabels__name")),
+    negated(text_leaves("records__parents__name")), negated(text_leaves("ulabels__type__name")),
+    negated(text_leaves("collections__artifacts__description")),
+    st.tuples(st.just("leaf"), st.sampled_from(["ulabels__isnull", "projects__isnull"]), st.booleans()),
 )  # fmt: skip
 EXAMPLES = settings(
     max_examples=100,
@@ -402,6 +452,25 @@ def test_every_relation_is_followed_in_both_ways(store: Store) -> None:
             target = store.rows[relation.target][-1]
             expected = [row for row in store.rows[registry.name] if target in store.related(registry, row, name)]
             assert store.run(Query(registry).filter(**{name: target["id"]})) == expected, (registry.name, name)
+
+
+def test_members_of_a_collection_come_in_its_order(store: Store) -> None:
+    down = store.rows["Collection"][1]
+    members = store.related(COLLECTION, down, "artifacts")
+    assert [row["position"] for row in members] == sorted((row["position"] for row in members), reverse=True)
+    query = related(COLLECTION, "artifacts", down["id"])
+    assert store.run(query.reverse()) == members[::-1]
+    assert store.run(query.filter(size__gte=0).slice(1, 2)) == members[1:3]
+    keys = Query(COLLECTION).related_values(store.log.database, [down["id"]], "artifacts__hash")
+    assert keys == {down["id"]: [row["hash"] for row in members]}
+
+
+def test_a_label_on_runs_alone_is_on_no_artifact(store: Store) -> None:
+    label = store.rows["ULabel"][-1]
+    assert label["uid"] in store.uids(Query(ULABEL).filter(artifacts__isnull=True, runs__isnull=False))
+    assert store.run(related(ULABEL, "artifacts", label["id"])) == []
+    run = store.related(ULABEL, label, "runs")[0]
+    assert store.uids(Query(ULABEL).filter(artifacts=run["id"])) == []
 
 
 @pytest.mark.parametrize("name", ["-size", "description", "-n_observations", "run__started_at", "-run__transform__key"])
@@ -497,7 +566,7 @@ def test_search_ranks_the_whole_text_before_a_beginning_a_word_and_a_part(log: E
         )
         for key in keys
     ])  # fmt: skip
-    store = Store(log, {}, [])
+    store = Store(log, {}, {})
 
     def search(text: str) -> list[str]:
         return [row["key"] for row in store.run(Query(TRANSFORM).search(text))]
