@@ -121,7 +121,7 @@ class Q:
             for condition in self._conditions
         ]
         if self._joiner == "not":
-            return _Not(nodes[0])
+            return _not(nodes[0])
         return _any(nodes) if self._joiner == "or" else _all(nodes)
 
 
@@ -236,7 +236,7 @@ class Query:
 
     def exclude(self, *conditions: Q, **lookups: object) -> Query:
         """Drop the rows that meet all conditions together: what `filter` would keep."""
-        return self._with(_Not(Q(*conditions, **lookups).resolve(self.registry)))
+        return self._with(_not(Q(*conditions, **lookups).resolve(self.registry)))
 
     def search(self, text: str) -> Query:
         """Keep the rows in whose search fields every word of the text occurs, the best match first.
@@ -376,6 +376,10 @@ def _all(nodes: Sequence[Node]) -> Node:
     joined: list[Node] = [node for node in flat if not isinstance(node, _Related)]
     joined += [_Related(*relation, _all(inner)) for relation, inner in groups.items()]
     return joined[0] if len(joined) == 1 else _Join("and", tuple(joined))
+
+
+def _not(node: Node) -> Node:
+    return node.node if isinstance(node, _Not) else _Not(node)
 
 
 def _any(nodes: Sequence[Node]) -> Node:
@@ -901,34 +905,53 @@ class _Writer:
         return self.related(table, *shape[1:])
 
     def related(self, table: Any, registry_name: str, name: str, shape: _Shape) -> Any:
-        """Write a semi-join; `~` before the name follows the relation from its target back."""
+        """Write a semi-join; `~` before the name follows the relation from its target back.
+
+        Relations that follow one another become joins within it: SQLite's parser bears few nested queries.
+        """
         sa = self.sa
-        registry = REGISTRIES[registry_name]
-        relation = registry.relations[name.removeprefix("~")]
-        other = REGISTRIES[relation.target]
-        here, there = relation.column, relation.target_column
-        if name.startswith("~"):
-            other, here, there = registry, there, here
-        target = self.alias(other.table)
-        through = relation.through
-        if through is None:
-            key = target.c[there]
-            query = sa.select(key).select_from(target).correlate(None).where(self.condition(target, other, shape))
-            if other.table.column(there).null:
-                query = query.where(key.is_not(None))
-            return table.c[here].in_(query)
-        if name.startswith("~"):
-            through = through.turned()
-        link = self.alias(through.table)
-        query = sa.select(link.c[through.near]).select_from(link).correlate(None)
-        if through.kinds:
-            query = query.where(sa.or_(*(link.c.kind == self.literal(kind) for kind in through.kinds)))
-        if shape[0] == "test" and shape[1] == "id" and not through.mixed:
-            query = query.where(self.test(link.c[through.far], shape[2], shape[4]))
-        elif shape != ("and", ()) or through.mixed:
-            inner = sa.select(target.c.id).select_from(target).correlate(None)
-            query = query.where(link.c[through.far].in_(inner.where(self.condition(target, other, shape))))
-        return table.c.id.in_(query)
+        outer = key = source = None
+        tests: list[Any] = []
+        while True:
+            registry = REGISTRIES[registry_name]
+            relation = registry.relations[name.removeprefix("~")]
+            other = REGISTRIES[relation.target]
+            here, there, through = relation.column, relation.target_column, relation.through
+            if name.startswith("~"):
+                other, here, there = registry, there, here
+                through = through and through.turned()
+            steps: list[tuple[Any, str]] = []
+            if through is not None:
+                link = self.alias(through.table)
+                steps.append((link, through.near))
+                if through.kinds:
+                    tests.append(sa.or_(*(link.c.kind == self.literal(kind) for kind in through.kinds)))
+                there = "id"
+            # What stands in the link itself needs no look at the target.
+            by_id = through is not None and shape[0] == "test" and shape[1] == "id" and not through.mixed
+            is_there = through is not None and shape == ("and", ()) and not through.mixed
+            target = self.alias(other.table)
+            if not by_id and not is_there:
+                steps.append((target, there))
+            for step, column in steps:
+                if source is None:
+                    outer, key, source = table.c[here], step.c[column], step
+                    if through is None and other.table.column(there).null:
+                        tests.append(key.is_not(None))
+                else:
+                    source = source.join(step, table.c[here] == step.c[column])
+                if through is not None:
+                    table, here = step, through.far
+            if by_id and through is not None:
+                tests.append(self.test(link.c[through.far], shape[2], shape[4]))
+            table = target
+            if shape[0] != "related":
+                break
+            registry_name, name, shape = shape[1:]
+        if not by_id and not is_there:
+            tests.append(self.condition(target, other, shape))
+        assert outer is not None
+        return outer.in_(sa.select(key).select_from(source).correlate(None).where(*tests))
 
     def test(self, text: Any, operator: str, start: int) -> Any:
         """Compare a column or text with the values from a slot on."""

@@ -375,7 +375,7 @@ artifact_leaves = st.one_of(
     st.tuples(st.just("leaf"), st.just("run__isnull"), st.booleans()),
     negated(text_leaves("input_of_runs__name")), negated(json_leaves("output_of_runs__params")),
     negated(text_leaves("input_of_runs__outputs__key")), negated(text_leaves("ulabels__name")),
-    negated(text_leaves("records__parents__name")), negated(text_leaves("ulabels__type__name")),
+    negated(text_leaves("records__parents__name")), negated(text_leaves("projects__runs__ulabels__type__name")),
     negated(text_leaves("collections__artifacts__description")),
     st.tuples(st.just("leaf"), st.sampled_from(["ulabels__isnull", "projects__isnull"]), st.booleans()),
 )  # fmt: skip
