@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
-    """Save records; the new artifacts of one store in one transaction.
+    """Save records; the new artifacts of one store in one transaction, then the new collections.
 
     Args:
         records: Records of any registries, new or changed.
@@ -21,6 +21,7 @@ def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
         The same records.
     """
     from lineagelog.artifact import Artifact
+    from lineagelog.collection import Collection
     from lineagelog.record import BaseRecord
     from lineagelog.saving import save_artifacts
 
@@ -30,8 +31,11 @@ def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
             raise TypeError(f"save() takes records, not {type(record).__name__}")
         if isinstance(record, Artifact) and not record._saved:
             new.setdefault(id(record.store), (record.store, []))[1].append(record)
-        else:
+        elif not isinstance(record, Collection):
             record.save()
     for store, artifacts in new.values():
         save_artifacts(store, artifacts)
+    for record in records:
+        if isinstance(record, Collection):
+            record.save()
     return list(records)

@@ -10,7 +10,9 @@ from lineagelog.record import BaseRecord
 if TYPE_CHECKING:
     from lineagelog.store import Store
 
-REGISTRIES: Final = ("Artifact", "Run", "Transform", "User", "Storage")
+REGISTRIES: Final = (
+    "Artifact", "Run", "Transform", "User", "Storage", "Collection", "ULabel", "Record", "Feature", "Project",
+)  # fmt: skip
 
 
 def find_record(store: Store, uid: str, registries: tuple[str, ...] = REGISTRIES) -> BaseRecord:

@@ -28,7 +28,7 @@ def view_lineage(
     direction: str = "both",
     max_depth: int | None = None,
 ) -> Any:
-    """Draw the lineage around an artifact or run; see `Artifact.view_lineage`."""
+    """Draw the lineage around an artifact, run or collection; see `Artifact.view_lineage`."""
     from lineagelog.exporters.picture import render
 
     graph = read_graph(record, direction, max_depth)
@@ -77,7 +77,7 @@ def lineage_graph(record: BaseRecord, direction: str, max_depth: int | None) -> 
 
 
 def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Graph:
-    """Read the lineage around an artifact or run.
+    """Read the lineage around an artifact or run, or around all artifacts of a collection.
 
     Raises:
         InvalidValueError: There is no such direction, or the depth is below 1.
@@ -89,7 +89,11 @@ def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Gra
         raise InvalidValueError("direction", f"is {direction!r}; it must be one of: {', '.join(_DIRECTIONS)}")
     if max_depth is not None and max_depth < 1:
         raise InvalidValueError("max_depth", f"is {max_depth}; it must be 1 or more, or None for all")
-    subjects = {"artifact_ids": [record.id]} if record.registry.name == "Artifact" else {"run_ids": [record.id]}
+    members = getattr(record, "artifacts", None) if record.registry.name == "Collection" else None
+    if members is not None:
+        subjects = {"artifact_ids": members.to_list("id")}
+    else:
+        subjects = {"artifact_ids": [record.id]} if record.registry.name == "Artifact" else {"run_ids": [record.id]}
     with record.store.log.database.snapshot() as snapshot:
         found = closure(snapshot, direction=cast("Direction", direction), max_depth=max_depth, **subjects)
         return nodes(snapshot, found)

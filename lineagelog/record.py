@@ -34,12 +34,19 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="BaseRecord")
 
+_RETRIES: Final = 20
+
 _MODULES: Final = {
     "User": "lineagelog.user",
     "Storage": "lineagelog.storage",
     "Transform": "lineagelog.transform",
     "Run": "lineagelog.run",
     "Artifact": "lineagelog.artifact",
+    "Collection": "lineagelog.collection",
+    "Feature": "lineagelog.feature",
+    "ULabel": "lineagelog.label",
+    "Record": "lineagelog.entity",
+    "Project": "lineagelog.project",
 }
 
 
@@ -203,14 +210,21 @@ class BaseRecord(metaclass=_RegistryType):
         if not changes:
             return
         fact = self._updated(changes=changes)
-        event = self.store.new_event(fact, self.id, self._row["revision"] + 1, reason=reason)
-        try:
-            self.store.append([event])
-        except ConcurrentWriteError as exc:
-            raise ConcurrentWriteError(
-                f"{self!r} was changed by somebody else since it was read; nothing was recorded. "
-                "Call refresh() and make the change again"
-            ) from exc
+        for attempt in range(_RETRIES):
+            event = self.store.new_event(fact, self.id, self._row["revision"] + 1, reason=reason)
+            try:
+                self.store.append([event])
+                break
+            except ConcurrentWriteError as exc:
+                row = find_one(self.store.log.database, self.registry.table, id=self.id)
+                # What was put on the record meanwhile, such as a label, is no change of its fields.
+                changed = row is None or any(row[name] != self._row[name] for name in self.registry.mutable)
+                if row is None or changed or attempt == _RETRIES - 1:
+                    raise ConcurrentWriteError(
+                        f"{self!r} was changed by somebody else since it was read; nothing was recorded. "
+                        "Call refresh() and make the change again"
+                    ) from exc
+                self._row = row
         self.refresh()
 
     def _check_field(self, name: str, value: Any) -> Any:

@@ -97,6 +97,10 @@ class Session:
                 f"handle {handle!r}",
                 f"to register it: login({handle!r}, name='…'), or `prov login {handle} --name …`",
             )
+        if row is None:
+            from lineagelog.definition import hint_similar
+
+            hint_similar(store, "User", "handle", handle)
         session = new_id()
         # From here on the events are this user's own.
         user_id = Id(row["id"]) if row else new_id()
