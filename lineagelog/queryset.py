@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from lineagelog.domain.errors import MultipleRecordsError, RecordNotFoundError, UnknownFieldError
 from lineagelog.domain.ids import is_base62
+from lineagelog.projections.rows import Readable, find_in
+from lineagelog.projections.schema import FEATURES
 from lineagelog.record import BaseRecord, to_python
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lineagelog.projections.features import FeatureType
     from lineagelog.projections.query import Q, Query
     from lineagelog.projections.registry import Registry
     from lineagelog.projections.rows import RowDict
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=BaseRecord)
 
 _SHOWN_MATCHES = 5
-_REFERRED_BY = {"User": "handle", "Transform": "key"}
+_REFERRED_BY = {"User": "handle", "Transform": "key", "ULabel": "name", "Record": "name"}
 
 
 class QuerySet(Generic[R]):
@@ -34,7 +37,7 @@ class QuerySet(Generic[R]):
 
         self._class = record_class
         self._store = store
-        self._query = query if query is not None else Query(record_class.registry)
+        self._query = query if query is not None else Query(record_class.registry, features=self._features)
         self._asked = ""
 
     def filter(self, *conditions: Q, **fields: Any) -> QuerySet[R]:
@@ -161,7 +164,8 @@ class QuerySet(Generic[R]):
         """Return the records as a table.
 
         Args:
-            include: Further columns over relations, such as `created_by__name`; a relation to several records gives lists.
+            include: Further columns over relations, such as `created_by__name`; a relation to several records, such as `ulabels`,
+                gives lists. `features` adds a column for each feature of which any of the records has a value.
             limit: At most so many records.
 
         Returns:
@@ -201,6 +205,10 @@ class QuerySet(Generic[R]):
             else:
                 frame[label] = pd.Series(values, dtype=object)
         for path in extra:
+            if path == "features":
+                for name, measured in _feature_columns(self._store.log.database, ids).items():
+                    frame[name if name not in frame else f"{name} (feature)"] = measured
+                continue
             related = self._query.related_values(self._store.log.database, list(ids), path)
             frame[path] = pd.Series([related.get(record_id) for record_id in ids], dtype=object)
         return pd.DataFrame(frame).set_index("uid")
@@ -251,6 +259,11 @@ class QuerySet(Generic[R]):
     def _repr_html_(self) -> str:
         return str(self.to_dataframe(limit=20).to_html())
 
+    def _features(self) -> dict[str, FeatureType]:
+        from lineagelog.projections.features import read_features
+
+        return read_features(self._store.log.database)
+
     def _with(self, query: Query) -> QuerySet[R]:
         return QuerySet(self._class, self._store, query)
 
@@ -279,6 +292,36 @@ class QuerySet(Generic[R]):
                 self._class.__name__, criteria, tuple(shown + ["…"] * (len(rows) > _SHOWN_MATCHES))
             )
         return self._record(rows[0])
+
+
+def _feature_columns(reader: Readable, ids: Sequence[str]) -> dict[str, pd.Series]:
+    """Read the feature values of records, feature name to a column; categories are given by name."""
+    import pandas as pd
+
+    from lineagelog.projections.features import read_values
+    from lineagelog.projections.registry import REGISTRIES
+
+    of_feature = read_values(reader, ids)
+    columns: dict[str, pd.Series] = {}
+    for feature in sorted(find_in(reader, FEATURES, "id", of_feature), key=lambda row: row["position"]):
+        values = of_feature[feature["id"]]
+        kind, _, category = feature["dtype"].removesuffix("]").partition("[")
+        if category:
+            rows = find_in(reader, REGISTRIES[category].table, "id", values.values())
+            names = {row["id"]: row["name"] for row in rows}
+            values = {subject: names[value] for subject, value in values.items()}
+        complete = len(values) == len(ids)
+        dtype = {
+            "int": "int64" if complete else "Int64",
+            "float": "float64",
+            "num": "float64",
+            "bool": "bool" if complete else "boolean",
+        }.get(kind, "object")
+        column = pd.Series([values.get(record_id) for record_id in ids], dtype=dtype)
+        if kind in ("date", "datetime"):
+            column = pd.to_datetime(column, utc=kind == "datetime", format="ISO8601")
+        columns[feature["name"]] = column
+    return columns
 
 
 def _column_of(registry: Registry, path: str) -> Column:
