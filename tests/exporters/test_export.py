@@ -13,7 +13,9 @@ import pytest
 
 from lineagelog.adapters.log import sqlite
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.annotation import FeatureDefined, LabelDefined, ParentAdded, RecordDefined
 from lineagelog.domain.errors import ExportError, RecordNotFoundError, UnknownFormatError
+from lineagelog.domain.user import UserRegistered
 from lineagelog.exporters.export import FORMATS, export
 from lineagelog.exporters.mapping import Scope
 
@@ -135,6 +137,46 @@ def test_a_part_holds_the_annotations_of_its_records_and_what_they_use(rich: Eve
         "project:Pscreen00000",
     }  # fmt: skip
     assert "user:Bob00001" in bundle["agent"]
+
+
+def test_a_part_holds_what_only_an_annotation_leads_to(basics: Any, exporting: Any) -> None:
+    basics.add("bob", UserRegistered(uid="Bob00001", handle="bob"))
+    for name in ("above", "middle", "below"):
+        basics.add(name, LabelDefined(uid=f"L{name:0>7}", name=name), actor="ada")
+    for child, parent in (("below", "middle"), ("middle", "above")):
+        basics.add(child, ParentAdded(parent=basics.ids[parent], registry="ULabel"), actor="ada")
+    basics.add("type", RecordDefined(uid="R00000000000type", name="type", is_type=True), actor="ada")
+    basics.add("mouse", RecordDefined(uid="R0000000000mouse", name="mouse", type=basics.ids["type"]), actor="ada")
+    basics.add("animal", FeatureDefined(uid="F00000animal", name="animal", dtype="cat[Record]"), actor="ada")
+    basics.save("out", None)
+    basics.start("later", "clean")
+    basics.label("out", "below", "Artifact", actor="bob", run="later")
+    basics.value("out", "Artifact", {"animal": basics.ids["mouse"]}, actor="ada")
+    basics.flush()
+    (bundle,) = json.loads(exporting(basics.log, "prov-json", Scope("artifact", f"{'out':0>16}0000")))[
+        "bundle"
+    ].values()
+    labels = {name: entity for name, entity in bundle["entity"].items() if name.startswith("label:")}
+    assert {name: list(_references(entity)) for name, entity in labels.items()} == {
+        "label:L00above": [], "label:L0middle": ["label:L00above"], "label:L00below": ["label:L0middle"],
+    }  # fmt: skip
+    assert {"record:R0000000000mouse", "record:R00000000000type"} <= bundle["entity"].keys()
+    assert "user:Bob00001" in bundle["agent"]
+    # The run in which the label was put on it made nothing that the artifact came of.
+    assert "wasInformedBy" not in bundle
+
+
+def test_each_label_keeps_its_own_parents(basics: Any, exporting: Any) -> None:
+    for name in ("a", "b", "c", "d"):
+        basics.add(name, LabelDefined(uid=f"L000000{name}", name=name))
+    for child, parent in (("d", "a"), ("c", "b"), ("c", "a"), ("b", "a")):
+        basics.add(child, ParentAdded(parent=basics.ids[parent], registry="ULabel"))
+    basics.flush()
+    (bundle,) = json.loads(exporting(basics.log, "prov-json"))["bundle"].values()
+    labels = {name[-1]: entity for name, entity in bundle["entity"].items() if name.startswith("label:")}
+    assert {name: [parent[-1] for parent in _references(entity)] for name, entity in labels.items()} == {
+        "a": [], "b": ["a"], "c": ["b", "a"], "d": ["a"],
+    }  # fmt: skip
 
 
 def test_a_run_is_exported_with_the_collections_it_made(rich: EventLog, exporting: Any) -> None:
