@@ -17,13 +17,13 @@ from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import COLLECTION
 from lineagelog.projections.rows import RowDict, find, find_in, find_one
-from lineagelog.queryset import QuerySet
 
 if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
     from lineagelog.artifact import Artifact
+    from lineagelog.queryset import QuerySet
     from lineagelog.run import Run
     from lineagelog.transform import Transform
 
@@ -216,11 +216,13 @@ class Collection(AnnotatedRecord):
     @property
     def artifacts(self) -> QuerySet[Artifact]:
         """Its artifacts, in the order of the collection."""
+        from lineagelog.projections.query import related
+        from lineagelog.queryset import QuerySet
+
         self._need_saved("artifacts")
-        bound = self.store.Artifact
-        found = _Members(bound, self.store, bound.filter(collections=self).query)
-        found._places = {member: place for place, member in enumerate(self._member_ids(self.id))}
-        return found
+        everything = self.store.Artifact.all()
+        held = replace(related(COLLECTION, "artifacts", self), features=everything.query.features)
+        return QuerySet(self.store.Artifact, self.store, held)
 
     @property
     def versions(self) -> QuerySet[Collection]:
@@ -319,41 +321,3 @@ def _check_members(collection: Collection, artifacts: Sequence[Any]) -> None:
                 "the artifacts of the collection", f"hold {artifact.uid or artifact.key} twice; pass each artifact once"
             )
         known.add(artifact)
-
-
-class _Members(QuerySet["Artifact"]):
-    """Artifacts in the order of their collection, until another order is asked for."""
-
-    _places: dict[str, int]
-
-    def _with(self, query: Any) -> QuerySet[Artifact]:
-        narrowed = _Members(self._class, self._store, query)
-        narrowed._places = self._places
-        return narrowed
-
-    def _rows(self, limit: int | None = None) -> list[RowDict]:
-        query = self._query
-        if query.order:
-            return super()._rows(limit)
-        rows = QuerySet(self._class, self._store, replace(query, start=0, count=None, backward=False))._rows()
-        rows.sort(key=lambda row: self._places[row["id"]], reverse=query.backward)
-        rows = rows[query.start :] if query.count is None else rows[query.start : query.start + query.count]
-        return rows if limit is None else rows[:limit]
-
-    def to_dataframe(self, include: str | list[str] | None = None, *, limit: int | None = None) -> pd.DataFrame:
-        """Return the artifacts as a table; see `QuerySet.to_dataframe`."""
-        if self._query.order:
-            return super().to_dataframe(include, limit=limit)
-        rows = self._rows(limit)
-        found = QuerySet(self._class, self._store).filter(id__in=[row["id"] for row in rows])
-        return found.to_dataframe(include).loc[[row["uid"] for row in rows]]
-
-    def values(self, *fields: str) -> list[dict[str, Any]]:
-        """Return fields of the artifacts; see `QuerySet.values`."""
-        if self._query.order or self._query.only_once:
-            return super().values(*fields)
-        ids = [row["id"] for row in self._rows()]
-        found = QuerySet(self._class, self._store).filter(id__in=ids)
-        names = fields or tuple(self._class.registry.fields)
-        by_id = {row["id"]: row for row in found.values(*dict.fromkeys(["id", *names]))}
-        return [{name: by_id[record_id][name] for name in names} for record_id in ids]

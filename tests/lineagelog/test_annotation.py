@@ -200,7 +200,7 @@ def test_a_synonym_names_the_feature(store: Store, subjects: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("dtype", "wrong"),
     [(int, 1.5), (int, True), (int, "1"), (float, "0.5"), (float, float("nan")), (str, 3), (bool, 1), (date, "31.10.2025"),
-     (date, datetime(2025, 1, 1, tzinfo=UTC)), (datetime, datetime(2025, 1, 1)), (datetime, "yesterday"), (dict, [1]),  # noqa: DTZ001
+     (date, datetime(2025, 1, 1, tzinfo=UTC)), (datetime, datetime(2025, 1, 1)), (datetime, "yesterday"), (dict, [1]),
      (dict, {1: 2}), (list, {1}), ("cat", 3), (int, None), (int, 2**63)],
 )  # fmt: skip
 def test_a_value_of_another_type_is_refused_and_nothing_is_set(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
@@ -188,7 +189,7 @@ def test_parents_and_children(store: Store) -> None:
 
 def test_nothing_becomes_its_own_ancestor(store: Store, refused: Refused) -> None:
     labels = [ln.ULabel(name=name).save() for name in ("root", "branch", "leaf")]
-    for parent, child in zip(labels, labels[1:], strict=False):
+    for parent, child in itertools.pairwise(labels):
         child.parents.add(parent)
     refused(errors.InvalidValueError, lambda: labels[0].parents.add(labels[2]), "ancestor")
     refused(errors.InvalidValueError, lambda: labels[0].parents.add(labels[0]), "ancestor")
