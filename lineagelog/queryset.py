@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from lineagelog.domain.errors import MultipleRecordsError, RecordNotFoundError, UnknownFieldError
@@ -182,13 +182,10 @@ class QuerySet(Generic[R]):
         # A column such as `run_id` is shown as the relation `run`, by a field of the related record.
         shown: dict[str, str] = {}
         for name in registry.fields:
-            relation = registry.relations.get(name.removesuffix("_id"))
-            if name.endswith("_id") and relation is not None:
-                shown[name.removesuffix("_id")] = (
-                    f"{name.removesuffix('_id')}__{_REFERRED_BY.get(relation.target, 'uid')}"
-                )
-            elif not name.endswith("_id"):
+            if not name.endswith("_id"):
                 shown[name] = name
+            elif name.removesuffix("_id") in registry.relations:
+                shown[name.removesuffix("_id")] = name
         paths = ("id", *shown.values())
         columns = [_column_of(registry, path) for path in paths]
         query = self._query if limit is None else self._query.slice(0, limit)
@@ -196,11 +193,14 @@ class QuerySet(Generic[R]):
         ids, *data = list(zip(*self._store.log.database.read(sql, parameters), strict=True)) or [()] * len(paths)
         frame: dict[str, Any] = {}
         for label, column, values in zip(shown, columns[1:], data, strict=True):
-            if column.kind == "time":
+            if label != column.name and label in registry.relations:
+                names = self._names(registry.relations[label].target, set(values) - {None})
+                frame[label] = pd.Series([names.get(value) for value in values], dtype=object)
+            elif column.kind == "time":
                 frame[label] = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
             elif column.kind in ("int", "bool") and None not in values:
                 frame[label] = pd.Series(values, dtype="bool" if column.kind == "bool" else "int64")
-            elif column.kind in ("int", "bool", "json"):
+            elif column.kind in ("bool", "json"):
                 frame[label] = pd.Series([to_python(column.kind, value) for value in values], dtype=object)
             else:
                 frame[label] = pd.Series(values, dtype=object)
@@ -263,6 +263,16 @@ class QuerySet(Generic[R]):
         from lineagelog.projections.features import read_features
 
         return read_features(self._store.log.database)
+
+    def _names(self, registry: str, ids: Collection[str]) -> dict[str, str]:
+        """Read what people call records, id to name: few are referred to by many, so that each is read once."""
+        from lineagelog.projections.query import Query
+        from lineagelog.projections.registry import REGISTRIES
+
+        database = self._store.log.database
+        fields = ("id", _REFERRED_BY.get(registry, "uid"))
+        query = Query(REGISTRIES[registry]).filter(id__in=sorted(ids))
+        return dict(database.read(*query.compile(database.dialect, fields=fields))) if ids else {}
 
     def _with(self, query: Query) -> QuerySet[R]:
         return QuerySet(self._class, self._store, query)

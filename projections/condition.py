@@ -66,16 +66,22 @@ _json: Final = msgspec.json.Encoder()
 
 
 def all_of(nodes: Sequence[Node]) -> Node:
-    """Join by "and"; conditions over one relation become conditions on one related row."""
+    """Join by "and"; conditions over one relation become conditions on one related row, those on one feature one condition."""
     flat: list[Node] = []
     for node in nodes:
         flat.extend(node.nodes if isinstance(node, Join) and node.joiner == "and" else (node,))
     groups: dict[tuple[str, str], list[Node]] = {}
+    measured: dict[str, list[Node]] = {}
+    joined: list[Node] = []
     for node in flat:
         if isinstance(node, Related):
             groups.setdefault((node.registry, node.relation), []).append(node.node)
-    joined: list[Node] = [node for node in flat if not isinstance(node, Related)]
+        elif isinstance(node, Measured):
+            measured.setdefault(node.feature, []).append(node.node)
+        else:
+            joined.append(node)
     joined += [Related(*relation, all_of(inner)) for relation, inner in groups.items()]
+    joined += [Measured(feature, all_of(inner)) for feature, inner in measured.items()]
     return joined[0] if len(joined) == 1 else Join("and", tuple(joined))
 
 
