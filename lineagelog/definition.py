@@ -215,11 +215,16 @@ def near_names(name: str, others: Iterable[str], *, count: int = 3, least: float
     from difflib import SequenceMatcher
 
     matcher = SequenceMatcher(autojunk=False)
-    matcher.set_seq2(name.casefold())
+    sought = name.casefold()
+    matcher.set_seq2(sought)
+    letters = set(sought)
     found = []
     for other in others:
-        matcher.set_seq1(other.casefold())
-        # The two quick ones are upper bounds of the ratio.
+        folded = other.casefold()
+        # Letters that stand in one of the two alone match nothing; this and the two quick ones bound the ratio from above.
+        if len(letters.symmetric_difference(folded)) > (1 - least) * (len(sought) + len(folded)):
+            continue
+        matcher.set_seq1(folded)
         if other != name and matcher.real_quick_ratio() > least and matcher.quick_ratio() > least:
             ratio = matcher.ratio()
             if ratio > least:
@@ -244,7 +249,8 @@ def hint_similar(store: Store, registry: str, field: str, name: str) -> None:
     )
     uids = {str(other): str(uid) for other, uid in reversed(rows)}
     # Names that differ in their numbers alone, such as `replicate1` and `replicate2`, are meant to be many.
-    unnumbered = [other for other in uids if _pattern(other) != _pattern(name) or other.casefold() == name.casefold()]
+    pattern = _pattern(name)
+    unnumbered = (other for other in uids if _pattern(other) != pattern or other.casefold() == name.casefold())
     near = near_names(name, unnumbered, count=1, least=_SIMILAR)
     if near:
         message.hint(f"a {registry} with a similar {field} exists: {near[0]!r} (uid={uids[near[0]]!r})")
