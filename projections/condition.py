@@ -348,9 +348,11 @@ def _text_test(column: str, lookup: str, value: Scalar, what: str, path: tuple[s
         return (
             Compare(column, "gte", (text,), path) if above is None else Compare(column, "between", (text, above), path)
         )
+    # A text of ASCII letters can be looked for without the project's own function.
+    operator = f"{lookup}_ascii" if lookup.startswith("i") and text.isascii() else lookup
     if lookup in ("istartswith", "endswith", "iendswith"):
-        return Compare(column, lookup, (text, len(text)), path) if text else Compare(column, "gte", ("",), path)
-    return Compare(column, lookup, (text,), path)
+        return Compare(column, operator, (text, len(text)), path) if text else Compare(column, "gte", ("",), path)
+    return Compare(column, operator, (text,), path)
 
 
 def search_test(column: str, word: str) -> Compare:

@@ -611,6 +611,25 @@ def test_a_date_means_its_whole_day(store: Store) -> None:
     assert days(finished_at__isnull=True) == [10, 14, 18]
 
 
+def test_letters_that_become_ascii_are_found_by_it(log: EventLog) -> None:
+    letters = [chr(code) for code in range(128, 0x1F000) if any(map(str.isascii, lowered(chr(code))))]
+    assert letters == ["\u0130", "\u212a"], "those that the compiler knows of"
+    keys = [f"a{letter}B" for letter in [*letters, "i", "K", "x"]]
+    log.append([
+        NewEvent(
+            stream=new_id(), version=1,
+            fact=TransformRegistered(uid=versioned_uid(new_uid(12), 0), version_number=0, key=key, type="script"),
+        )
+        for key in keys
+    ])  # fmt: skip
+    store = Store(log, {}, {})
+    for part in ("aib", "AKB", "axb", "b"):
+        for lookup in ("iexact", "icontains", "istartswith", "iendswith"):
+            expected = [key for key in keys if TEXT_TESTS[lookup](key, part)]
+            found = store.run(Query(TRANSFORM).filter(**{f"key__{lookup}": part}))
+            assert [row["key"] for row in found] == expected, (part, lookup)
+
+
 def test_case_is_lowered_alike_on_both_databases(log: EventLog) -> None:
     letters = [
         chr(code) for code in range(1, 0x1F000) if chr(code).lower() != chr(code) or chr(code).upper() != chr(code)
