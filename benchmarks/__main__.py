@@ -7,26 +7,32 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks.foundation import BENCHMARKS
+from benchmarks import foundation, registries
 from benchmarks.measure import Figure
+
+BENCHMARKS = {**foundation.BENCHMARKS, **registries.BENCHMARKS}
+NAMED = {**BENCHMARKS, **registries.LONG}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(BENCHMARKS)}; all by default"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which to run: {', '.join(NAMED)}; by default all but {', '.join(registries.LONG)}",
     )
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(BENCHMARKS)
+    unknown = set(arguments.names) - set(NAMED)
     if unknown:
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(NAMED)}")
     print(
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.machine()}\n"
     )
     print("| what | measured | aim | beside it, in the same run | holds |")
     print("| --- | --- | --- | --- | --- |")
     for name in arguments.names or BENCHMARKS:
-        for figure in BENCHMARKS[name]():
+        for figure in NAMED[name]():
             _print(figure)
 
 

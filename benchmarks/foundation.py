@@ -20,7 +20,8 @@ from lineagelog.projections.lineage import closure
 
 
 @contextmanager
-def _store() -> Iterator[Store]:
+def empty_store() -> Iterator[Store]:
+    """Make a store in a folder of its own, the current one until the end."""
     settings.verbosity = "silent"  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, Store.create(folder) as store, store.as_current():
         yield store
@@ -40,7 +41,7 @@ def bulk_save(n: int = 10_000) -> Iterator[Figure]:
 
 
 def _bulk_save(n: int) -> float:
-    with _store() as store:
+    with empty_store() as store:
         assert store.folder is not None
         folder = store.folder / "data"
         folder.mkdir()
@@ -61,11 +62,11 @@ def _bulk_save(n: int) -> float:
 
 def single_save(n: int = 300) -> Iterator[Figure]:
     """One durable append of one artifact against one bare commit that is as durable, in turn."""
-    with _store() as store, tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with empty_store() as store, tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         bare = _bare_database(Path(folder) / "bare.db")
         storage, append, commit = store.default_storage_id, [], []
         for number in range(n):
-            event = store.new_event(_artifact(storage, number), new_id())
+            event = store.new_event(artifact_event(storage, number), new_id())
             append.append(seconds(lambda event=event: store.append([event])))  # type: ignore[misc]
             commit.append(seconds(lambda number=number: _bare_commit(bare, number)))  # type: ignore[misc]
         bare.close()
@@ -90,7 +91,7 @@ def start() -> Iterator[Figure]:
         f"`python -c pass`: {empty:.3f} s",
         imported < 0.15,
     )
-    with _store() as store, tempfile.TemporaryDirectory() as folder:
+    with empty_store() as store, tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "script.py"
         script.write_text("import lineagelog as ln\nln.track(params={'lr': 0.1})\nln.finish()\n")
         tracked = process_cpu_s([str(script)], LINEAGELOG_STORE=str(store.folder), LINEAGELOG_QUIET="1")
@@ -105,7 +106,7 @@ def start() -> Iterator[Figure]:
 
 def lineage(steps: int = 200) -> Iterator[Figure]:
     """The closure of a long chain."""
-    with _store() as store:
+    with empty_store() as store:
         _append_chain(store, steps)
         last = store.Artifact.filter().last()
         assert last is not None
@@ -124,7 +125,7 @@ def lineage(steps: int = 200) -> Iterator[Figure]:
 
 def rebuild(n: int = 60_000) -> Iterator[Figure]:
     """Registries made anew from the log."""
-    with _store() as store:
+    with empty_store() as store:
         _append_history(store, n)
         events = store.log.head().position
         took = seconds(store.rebuild)
@@ -144,7 +145,7 @@ def export_memory() -> Iterator[Figure]:
     for format_name in ("prov-json", "n-quads"):
         peaks = []
         for n in (5_000, 50_000):
-            with _store() as store:
+            with empty_store() as store:
                 _append_history(store, n)
                 code = (
                     "import lineagelog as ln\n"
@@ -171,7 +172,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
 }
 
 
-def _artifact(storage: str, number: int, run: str | None = None) -> ArtifactRegistered:
+def artifact_event(storage: str, number: int, run: str | None = None) -> ArtifactRegistered:
+    """Make the event of an artifact whose bytes are said to lie in storage."""
     return ArtifactRegistered(
         uid=versioned_uid(new_uid(16), 0),
         version_number=0,
@@ -199,7 +201,7 @@ def _append_chain(store: Store, steps: int) -> None:
         if previous is not None:
             version += 1
             events.append(store.new_event(InputAccessed(artifact=previous, how="load", accessed_at=now), run, version))
-        events.append(store.new_event(_artifact(storage, number, run), artifact, run=run))
+        events.append(store.new_event(artifact_event(storage, number, run), artifact, run=run))
         events.append(store.new_event(RunFinished(finished_at=now), run, version + 1))
         previous = artifact
     store.append(events)
@@ -220,7 +222,7 @@ def _append_history(store: Store, n: int) -> None:
         for _ in range(10):
             number += 1
             recent.append(new_id())
-            events.append(store.new_event(_artifact(storage, number, run), recent[-1], run=run))
+            events.append(store.new_event(artifact_event(storage, number, run), recent[-1], run=run))
         events.append(store.new_event(RunFinished(finished_at=now), run, len(inputs) + 2))
         if len(events) > 10_000:
             store.append(events)

@@ -27,6 +27,9 @@ TRANSFORM_STEM_LENGTH: Final = 12
 RUN_UID_LENGTH: Final = 16
 SHORT_UID_LENGTH: Final = 8
 STORAGE_UID_LENGTH: Final = 12
+RECORD_UID_LENGTH: Final = 16
+FEATURE_UID_LENGTH: Final = 12
+PROJECT_UID_LENGTH: Final = 12
 ANONYMOUS_UID: Final = Uid("00000000")
 
 _PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lineagelog.domain.values import parse_time
 from lineagelog.domain.version import VERSION
 from lineagelog.exporters.mapping import ALL, Scope, open_export
-from lineagelog.exporters.statement import Bundle, Moment, Name, Value
+from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Value
 from lineagelog.exporters.vocabulary import DEFAULT_BASE
 from lineagelog.projections.reader import Reader
 
@@ -44,7 +44,7 @@ def to_prov(
         RecordNotFoundError: The subject of the scope does not exist.
     """
     from prov.constants import PROV, PROV_N_MAP, XSD
-    from prov.model import Namespace, ProvDocument
+    from prov.model import Literal, Namespace, ProvDocument
 
     export = open_export(
         reader, scope=scope, head_position=head_position, head_root=head_root, software=software, base=base
@@ -63,6 +63,8 @@ def to_prov(
     def plain(value: Value) -> Any:
         if isinstance(value, Name):
             return qualified(value)
+        if isinstance(value, Day):
+            return Literal(value, datatype=XSD["date"])
         return parse_time(value) if isinstance(value, Moment) else value
 
     records: Any = document

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.statement import Attributes, Bundle, Moment, Name, Statement, Value
+from lineagelog.exporters.statement import Attributes, Bundle, Day, Moment, Name, Statement, Value
 from lineagelog.exporters.xsd import double_text, integer_type
 
 _BUILT_IN: Final = ("prov", "xsd")
@@ -72,6 +72,8 @@ def _value(value: Value) -> str:
         return f'{{"$": "{value}", "type": "xsd:QName"}}'
     if kind is Moment:
         return f'{{"$": "{value}", "type": "xsd:dateTime"}}'
+    if kind is Day:
+        return f'{{"$": "{value}", "type": "xsd:date"}}'
     if kind is bool:
         return "true" if value else "false"
     if kind is int:

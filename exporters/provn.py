@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.statement import Bundle, Moment, Name, Statement, Value
+from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Statement, Value
 from lineagelog.exporters.xsd import double_text, integer_type
 
 _BUILT_IN: Final = ("prov", "xsd")
@@ -68,6 +68,8 @@ def _value(value: Value) -> str:
         return f"'{value}'"
     if kind is Moment:
         return f'"{value}" %% xsd:dateTime'
+    if kind is Day:
+        return f'"{value}" %% xsd:date'
     if kind is bool:
         return f'"{"true" if value else "false"}" %% xsd:boolean'
     if kind is int:

@@ -20,10 +20,12 @@ from lineagelog.exporters.statement import (
     Association,
     Attribution,
     Communication,
+    Day,
     Delegation,
     Derivation,
     Entity,
     Generation,
+    Membership,
     Moment,
     Name,
     Specialization,
@@ -106,6 +108,7 @@ RELATIONS: Final = {
         ),
     ),
     Specialization: _Relation("specific_entity", "general_entity", Name("prov:specializationOf")),
+    Membership: _Relation("collection", "entity", Name("prov:hadMember")),
 }  # fmt: skip
 
 
@@ -144,6 +147,8 @@ def literal(value: Value) -> str:
         return f'"{escape(value)}"'  # type: ignore[arg-type]
     if kind is Moment:
         return f'"{value}"^^<{_XSD}dateTime>'
+    if kind is Day:
+        return f'"{value}"^^<{_XSD}date>'
     if kind is bool:
         return f'"{"true" if value else "false"}"^^<{_XSD}boolean>'
     if kind is int:

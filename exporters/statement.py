@@ -26,7 +26,13 @@ class Moment(str):
     __slots__ = ()
 
 
-Value: TypeAlias = "Name | Moment | str | bool | int | float"
+class Day(str):
+    """A day as `xsd:date` text: year, month and day."""
+
+    __slots__ = ()
+
+
+Value: TypeAlias = "Name | Moment | Day | str | bool | int | float"
 Attributes: TypeAlias = tuple[tuple[Name, Value], ...]
 
 
@@ -183,4 +189,16 @@ class Specialization(Statement, frozen=True, gc=False):
     specific_entity: Name
     general_entity: Name
     # PROV-DM gives specialization neither an id nor attributes; the field is there for uniform writers.
+    attributes: Attributes = ()
+
+
+class Membership(Statement, frozen=True, gc=False):
+    """An entity is a member of a collection (PROV-DM 5.6.2)."""
+
+    keyword: ClassVar[str] = "hadMember"
+    formal: ClassVar[tuple[tuple[str, str], ...]] = (("collection", "collection"), ("entity", "entity"))
+
+    collection: Name
+    entity: Name
+    # As for specialization: PROV-DM gives membership neither an id nor attributes.
     attributes: Attributes = ()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lineagelog.exporters.mapping import Export
 from lineagelog.exporters.rdf import RDF_TYPE, Description, describe, escape
-from lineagelog.exporters.statement import Bundle, Moment, Name, Value
+from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Value
 from lineagelog.exporters.xsd import double_text
 
 
@@ -47,6 +47,8 @@ def _object(value: Value) -> str:
         return f'"{escape(value)}"'  # type: ignore[arg-type]
     if kind is Moment:
         return f'"{value}"^^xsd:dateTime'
+    if kind is Day:
+        return f'"{value}"^^xsd:date'
     if kind is bool:
         return "true" if value else "false"
     if kind is int:

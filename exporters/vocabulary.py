@@ -22,6 +22,7 @@ NAMESPACES: Final = {
     "dcterms": "http://purl.org/dc/terms/",
     "dcat": "http://www.w3.org/ns/dcat#",
     "schema": "https://schema.org/",
+    "oa": "http://www.w3.org/ns/oa#",
     "ll": "https://w3id.org/lineagelog/ns#",
 }
 """Prefix and IRI of each published vocabulary; `ll` is our own."""
@@ -35,6 +36,14 @@ KINDS: Final = (
     "transform-family",
     "artifact",
     "artifact-family",
+    "collection",
+    "collection-family",
+    "label",
+    "record",
+    "feature",
+    "project",
+    "annotation",
+    "annotating",
     "run",
     "session",
     "role",
@@ -60,6 +69,8 @@ PLAN: Final = Name("prov:Plan")
 BUNDLE: Final = Name("prov:Bundle")
 PLACE: Final = Name("prov:Location")
 REVISION: Final = Name("prov:Revision")
+PROV_COLLECTION: Final = Name("prov:Collection")
+OA_ANNOTATION: Final = Name("oa:Annotation")
 
 ARTIFACT: Final = Name("ll:Artifact")
 ARTIFACT_FAMILY: Final = Name("ll:ArtifactFamily")
@@ -69,6 +80,16 @@ STORAGE: Final = Name("ll:Storage")
 ENVIRONMENT: Final = Name("ll:Environment")
 RUN: Final = Name("ll:Run")
 SESSION: Final = Name("ll:Session")
+COLLECTION: Final = Name("ll:Collection")
+COLLECTION_FAMILY: Final = Name("ll:CollectionFamily")
+ULABEL: Final = Name("ll:Label")
+RECORD: Final = Name("ll:Record")
+FEATURE: Final = Name("ll:Feature")
+PROJECT: Final = Name("ll:Project")
+LABEL_ANNOTATION: Final = Name("ll:LabelAnnotation")
+PROJECT_ASSIGNMENT: Final = Name("ll:ProjectAssignment")
+FEATURE_VALUE: Final = Name("ll:FeatureValue")
+ANNOTATING: Final = Name("ll:Annotating")
 EVENT_LOG: Final = Name("ll:EventLog")
 EXPORTING: Final = Name("ll:Exporting")
 
@@ -78,6 +99,9 @@ DESCRIPTION: Final = Name("dcterms:description")
 TITLE: Final = Name("dcterms:title")
 BYTE_SIZE: Final = Name("dcat:byteSize")
 EMAIL: Final = Name("schema:email")
+URL: Final = Name("schema:url")
+HAS_TARGET: Final = Name("oa:hasTarget")
+HAS_BODY: Final = Name("oa:hasBody")
 
 # Attributes of our own, by column; those of type `json` are written as JSON text.
 HANDLE: Final = Name("ll:handle")
@@ -86,6 +110,8 @@ KIND: Final = Name("ll:kind")
 SUFFIX: Final = Name("ll:suffix")
 SHA256: Final = Name("ll:sha256")
 FOLDER_SHA256: Final = Name("ll:folderSha256")
+COLLECTION_SHA256: Final = Name("ll:collectionSha256")
+N_ARTIFACTS: Final = Name("ll:nArtifacts")
 OBJECT_TYPE: Final = Name("ll:objectType")
 N_FILES: Final = Name("ll:nFiles")
 N_OBSERVATIONS: Final = Name("ll:nObservations")
@@ -118,6 +144,15 @@ ERROR_TYPE: Final = Name("ll:errorType")
 ERROR_MESSAGE: Final = Name("ll:errorMessage")
 SAW_AGAIN: Final = Name("ll:sawAgain")
 DERIVATIONS_OMITTED: Final = Name("ll:derivationsOmitted")
+IS_TYPE: Final = Name("ll:isType")
+OF_TYPE: Final = Name("ll:ofType")
+PARENT: Final = Name("ll:parent")
+DTYPE: Final = Name("ll:dtype")
+UNIT: Final = Name("ll:unit")
+SYNONYMS: Final = Name("ll:synonyms")
+OF_FEATURE: Final = Name("ll:feature")
+VALUE: Final = Name("ll:value")
+IN_PROJECT: Final = Name("ll:project")
 HOW: Final = Name("ll:how")
 ROLE_TEXT: Final = Name("ll:role")
 FIRST_POSITION: Final = Name("ll:firstPosition")
@@ -130,6 +165,7 @@ MAX_DEPTH: Final = Name("ll:maxDepth")
 OPERATOR: Final = Name("ll:operator")
 INTERPRETER: Final = Name("ll:interpreter")
 EXPORTER: Final = Name("ll:exporter")
+ANNOTATOR: Final = Name("ll:annotator")
 KNOWN_ROLES: Final = {"input": Name("ll:input"), "output": Name("ll:output")}
 """Roles every store knows; others get IRIs within the store."""
 

@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from lineagelog.api import view as view
     from lineagelog.artifact import Artifact as Artifact
     from lineagelog.artifact import File as File
+    from lineagelog.collection import Collection as Collection
     from lineagelog.domain import errors as errors
+    from lineagelog.entity import Record as Record
+    from lineagelog.feature import Feature as Feature
+    from lineagelog.label import ULabel as ULabel
     from lineagelog.preferences import settings as settings
+    from lineagelog.project import Project as Project
     from lineagelog.projections.query import Q as Q
     from lineagelog.run import Run as Run
     from lineagelog.storage import Storage as Storage
@@ -40,12 +45,17 @@ __version__: Final = VERSION
 
 _HOMES: Final = {
     "Artifact": "artifact",
+    "Collection": "collection",
+    "Feature": "feature",
     "File": "artifact",
+    "Project": "project",
     "Q": "projections.query",
+    "Record": "entity",
     "Run": "run",
     "Storage": "storage",
     "Store": "store",
     "Transform": "transform",
+    "ULabel": "label",
     "User": "user",
     "close": "api",
     "connect": "api",

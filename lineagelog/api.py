@@ -14,7 +14,7 @@ from lineagelog.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lineagelog.record import Record
+    from lineagelog.record import BaseRecord
     from lineagelog.user import User
 
 
@@ -109,7 +109,7 @@ def logout() -> None:
     current.current_store().logout()
 
 
-def save(records: Sequence[Record]) -> list[Record]:
+def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
     """Save several records, new artifacts in one transaction."""
     return bulk.save(records)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from lineagelog import current, location
+from lineagelog.annotated import AnnotatedRecord
 from lineagelog.domain.artifact import ArtifactUpdated, check_key, check_kind
 from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, UnsupportedFormatError
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
 from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections.registry import ARTIFACT
-from lineagelog.record import Record
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -28,7 +28,7 @@ _verified: Final[dict[tuple[str, str], tuple[int, ...]]] = {}
 """Local path and hash to size, times and inode of the file when its content was last found right."""
 
 
-class Artifact(Record):
+class Artifact(AnnotatedRecord):
     """One version of a data set, model or other result.
 
     Attributes:

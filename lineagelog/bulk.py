@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lineagelog.artifact import Artifact
-    from lineagelog.record import Record
+    from lineagelog.record import BaseRecord
     from lineagelog.store import Store
 
 
-def save(records: Sequence[Record]) -> list[Record]:
-    """Save records; the new artifacts of one store in one transaction.
+def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
+    """Save records; the new artifacts of one store in one transaction, then the new collections.
 
     Args:
         records: Records of any registries, new or changed.
@@ -21,17 +21,21 @@ def save(records: Sequence[Record]) -> list[Record]:
         The same records.
     """
     from lineagelog.artifact import Artifact
-    from lineagelog.record import Record
+    from lineagelog.collection import Collection
+    from lineagelog.record import BaseRecord
     from lineagelog.saving import save_artifacts
 
     new: dict[int, tuple[Store, list[Artifact]]] = {}
     for record in records:
-        if not isinstance(record, Record):
+        if not isinstance(record, BaseRecord):
             raise TypeError(f"save() takes records, not {type(record).__name__}")
         if isinstance(record, Artifact) and not record._saved:
             new.setdefault(id(record.store), (record.store, []))[1].append(record)
-        else:
+        elif not isinstance(record, Collection):
             record.save()
     for store, artifacts in new.values():
         save_artifacts(store, artifacts)
+    for record in records:
+        if isinstance(record, Collection):
+            record.save()
     return list(records)

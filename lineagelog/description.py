@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from lineagelog.annotated import AnnotatedRecord
 from lineagelog.lineage import in_notebook
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _SKIPPED = {"source_code", "error_traceback", "packages"}
 
 
-def describe(record: Record) -> None:
+def describe(record: BaseRecord) -> None:
     """Print a record."""
     from rich.console import Console
 
@@ -22,7 +23,7 @@ def describe(record: Record) -> None:
     console.print(build_tree(record))
 
 
-def build_tree(record: Record) -> Tree:
+def build_tree(record: BaseRecord) -> Tree:
     """Lay out a record as a tree: general fields, then where it comes from and where it went."""
     from rich.text import Text
     from rich.tree import Tree
@@ -45,7 +46,25 @@ def build_tree(record: Record) -> Tree:
             _add(branch, name, value)
     if not branch.children:
         tree.children.remove(branch)
+    if isinstance(record, AnnotatedRecord):
+        _add_annotations(tree, record)
     return tree
+
+
+def _add_annotations(tree: Tree, record: AnnotatedRecord) -> None:
+    """Add what was put on the record: values of features, labels, projects."""
+    from rich.text import Text
+
+    features = record.features.to_dataframe().reset_index().to_dict("records")
+    if features:
+        branch = tree.add(Text("Features", style="bold"))
+        for row in features:
+            branch.add(Text(f"{row['feature']}: {row['dtype']} = {_line(row['value'])} {row['unit'] or ''}".rstrip()))
+    branch = tree.add(Text("Labels", style="bold"))
+    for name in ("ulabels", "records", "projects"):
+        _add(branch, name, getattr(record, name))
+    if not branch.children:
+        tree.children.remove(branch)
 
 
 _PROVENANCE = {
@@ -53,6 +72,11 @@ _PROVENANCE = {
     "Run": ("created_by", "transform", "initiated_by_run", "inputs", "outputs", "child_runs"),
     "Transform": ("created_by", "runs", "parents", "children"),
     "Storage": ("created_by",),
+    "Collection": ("created_by", "run", "transform", "artifacts", "versions"),
+    "ULabel": ("created_by", "type", "instances", "parents", "children"),
+    "Record": ("created_by", "type", "instances", "parents", "children"),
+    "Feature": ("created_by",),
+    "Project": ("created_by",),
 }
 _MANY = 10
 
@@ -78,10 +102,14 @@ def _add(branch: Tree, name: str, value: Any) -> None:
 
 def _line(value: Any) -> str:
     """Write a value on one line; control characters are shown, not sent to the terminal."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S UTC")
-    if isinstance(value, Record):
-        named = getattr(value, "handle", None) or getattr(value, "key", None) or getattr(value, "root", None)
+    if isinstance(value, BaseRecord):
+        named = next(
+            (value.__dict__[name] for name in ("handle", "key", "root", "name") if value.__dict__.get(name)), None
+        )
         status = getattr(value, "status", None)
         return " ".join(str(part) for part in (value.uid, named, status) if part)
     return value if isinstance(value, str) and value.isprintable() else repr(value)

@@ -13,7 +13,7 @@ from lineagelog.domain.store import ExportMade
 from lineagelog.finding import find_record
 from lineagelog.progress import statement_progress
 from lineagelog.projections import schema
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
@@ -33,7 +33,7 @@ def export(
     path: Path,
     *,
     format: str | None = None,  # noqa: A002 - the word of the command line and of the event
-    subject: Record | str | None = None,
+    subject: BaseRecord | str | None = None,
     direction: str = "upstream",
     record: bool = True,
 ) -> ExportSummary:
@@ -104,7 +104,7 @@ def export(
     return summary
 
 
-def to_prov(store: Store, subject: Record | str | None, *, direction: str = "upstream") -> ProvDocument:
+def to_prov(store: Store, subject: BaseRecord | str | None, *, direction: str = "upstream") -> ProvDocument:
     """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
     from lineagelog.exporters.document import to_prov as build
 
@@ -133,12 +133,12 @@ def sparql(store: Store, query: str, *, timeout_s: float) -> QueryResult:
         return ask(path, query, timeout_s=timeout_s)
 
 
-def _scope(store: Store, subject: Record | str | None, direction: str) -> Scope:
+def _scope(store: Store, subject: BaseRecord | str | None, direction: str) -> Scope:
     from lineagelog.exporters.mapping import ALL, Scope
 
     if subject is None:
         return ALL
-    record = subject if isinstance(subject, Record) else find_record(store, subject, _SUBJECTS)
+    record = subject if isinstance(subject, BaseRecord) else find_record(store, subject, _SUBJECTS)
     record._need_saved("export")
     return Scope(record.registry.name.lower(), record.uid, direction)  # type: ignore[arg-type]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lineagelog.domain.errors import MultipleRecordsError, RecordNotFoundError
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     from lineagelog.store import Store
 
-REGISTRIES: Final = ("Artifact", "Run", "Transform", "User", "Storage")
+REGISTRIES: Final = (
+    "Artifact", "Run", "Transform", "User", "Storage", "Collection", "ULabel", "Record", "Feature", "Project",
+)  # fmt: skip
 
 
-def find_record(store: Store, uid: str, registries: tuple[str, ...] = REGISTRIES) -> Record:
+def find_record(store: Store, uid: str, registries: tuple[str, ...] = REGISTRIES) -> BaseRecord:
     """Find the one record whose uid is, or begins with, a text; of a family of versions the latest.
 
     Args:
@@ -25,7 +27,7 @@ def find_record(store: Store, uid: str, registries: tuple[str, ...] = REGISTRIES
         RecordNotFoundError: There is none.
         MultipleRecordsError: There are several.
     """
-    found: list[Record] = []
+    found: list[BaseRecord] = []
     for name in registries:
         try:
             found.append(store._registry(name).get(uid))

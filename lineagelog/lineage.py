@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from lineagelog.domain.errors import ExportError, InvalidValueError, UnsupportedFormatError
 from lineagelog.domain.values import parse_time
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -22,13 +22,13 @@ _FORMATS: Final = {".svg": "svg", ".png": "png", ".dot": "dot"}
 
 
 def view_lineage(
-    record: Record,
+    record: BaseRecord,
     path: str | os.PathLike[str] | None = None,
     *,
     direction: str = "both",
     max_depth: int | None = None,
 ) -> Any:
-    """Draw the lineage around an artifact or run; see `Artifact.view_lineage`."""
+    """Draw the lineage around an artifact, run or collection; see `Artifact.view_lineage`."""
     from lineagelog.exporters.picture import render
 
     graph = read_graph(record, direction, max_depth)
@@ -50,7 +50,7 @@ def view_lineage(
     return target
 
 
-def lineage_table(record: Record, direction: str, max_depth: int | None) -> pd.DataFrame:
+def lineage_table(record: BaseRecord, direction: str, max_depth: int | None) -> pd.DataFrame:
     """List the artifacts and runs of a lineage, nearest first, without the record itself."""
     import pandas as pd
 
@@ -69,15 +69,15 @@ def lineage_table(record: Record, direction: str, max_depth: int | None) -> pd.D
     return pd.DataFrame(rows, columns=["depth", "kind", "uid", "name", "transform", "user", "at"])
 
 
-def lineage_graph(record: Record, direction: str, max_depth: int | None) -> nx.MultiDiGraph[str]:
+def lineage_graph(record: BaseRecord, direction: str, max_depth: int | None) -> nx.MultiDiGraph[str]:
     """Build a networkx graph of a lineage."""
     from lineagelog.projections.lineage import to_networkx
 
     return to_networkx(read_graph(record, direction, max_depth))
 
 
-def read_graph(record: Record, direction: str, max_depth: int | None) -> Graph:
-    """Read the lineage around an artifact or run.
+def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Graph:
+    """Read the lineage around an artifact or run, or around all artifacts of a collection.
 
     Raises:
         InvalidValueError: There is no such direction, or the depth is below 1.
@@ -89,7 +89,11 @@ def read_graph(record: Record, direction: str, max_depth: int | None) -> Graph:
         raise InvalidValueError("direction", f"is {direction!r}; it must be one of: {', '.join(_DIRECTIONS)}")
     if max_depth is not None and max_depth < 1:
         raise InvalidValueError("max_depth", f"is {max_depth}; it must be 1 or more, or None for all")
-    subjects = {"artifact_ids": [record.id]} if record.registry.name == "Artifact" else {"run_ids": [record.id]}
+    members = getattr(record, "artifacts", None) if record.registry.name == "Collection" else None
+    if members is not None:
+        subjects = {"artifact_ids": members.to_list("id")}
+    else:
+        subjects = {"artifact_ids": [record.id]} if record.registry.name == "Artifact" else {"run_ids": [record.id]}
     with record.store.log.database.snapshot() as snapshot:
         found = closure(snapshot, direction=cast("Direction", direction), max_depth=max_depth, **subjects)
         return nodes(snapshot, found)

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Final
 
 from lineagelog.preferences import settings
 
 _said: set[str] = set()
+WARNING: Final = 1
+INFO: Final = 2
 
 
 def info(text: str) -> None:
     """Say what was done."""
-    _say("→", text, level=2)
+    _say("→", text, level=INFO)
 
 
 def hint(text: str) -> None:
     """Say what could be done better."""
-    _say("•", text, level=2)
+    _say("•", text, level=INFO)
 
 
 def warn(text: str) -> None:
     """Say what is probably not meant."""
-    _say("!", text, level=1)
+    _say("!", text, level=WARNING)
 
 
 def warn_once(text: str) -> None:
@@ -32,8 +35,13 @@ def warn_once(text: str) -> None:
         warn(text)
 
 
+def would_say(level: int) -> bool:
+    """Tell whether a message of a level would be shown; finding out what to say may cost something."""
+    return settings.verbosity >= level and not os.environ.get("LINEAGELOG_QUIET")
+
+
 def _say(mark: str, text: str, *, level: int) -> None:
-    if settings.verbosity < level or os.environ.get("LINEAGELOG_QUIET"):
+    if not would_say(level):
         return
     stream = sys.stderr
     if stream is not None:

@@ -20,6 +20,11 @@ _COUNTED: Final = {
     "transforms": schema.TRANSFORMS,
     "users": schema.USERS,
     "storages": schema.STORAGES,
+    "collections": schema.COLLECTIONS,
+    "ulabels": schema.ULABELS,
+    "records": schema.RECORDS,
+    "features": schema.FEATURES,
+    "projects": schema.PROJECTS,
 }
 
 

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from lineagelog.domain.errors import MultipleRecordsError, RecordNotFoundError, UnknownFieldError
 from lineagelog.domain.ids import is_base62
-from lineagelog.record import Record, to_python
+from lineagelog.projections.rows import Readable, find_in
+from lineagelog.projections.schema import FEATURES
+from lineagelog.record import BaseRecord, to_python
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lineagelog.projections.features import FeatureType
     from lineagelog.projections.query import Q, Query
     from lineagelog.projections.registry import Registry
     from lineagelog.projections.rows import RowDict
     from lineagelog.projections.table import Column
     from lineagelog.store import Store
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=BaseRecord)
 
 _SHOWN_MATCHES = 5
-_REFERRED_BY = {"User": "handle", "Transform": "key"}
+_REFERRED_BY = {"User": "handle", "Transform": "key", "ULabel": "name", "Record": "name"}
 
 
 class QuerySet(Generic[R]):
@@ -34,11 +37,11 @@ class QuerySet(Generic[R]):
 
         self._class = record_class
         self._store = store
-        self._query = query if query is not None else Query(record_class.registry)
+        self._query = query if query is not None else Query(record_class.registry, features=self._features)
         self._asked = ""
 
     def filter(self, *conditions: Q, **fields: Any) -> QuerySet[R]:
-        """Keep the records for which all conditions hold; see `Record.filter`."""
+        """Keep the records for which all conditions hold; see `BaseRecord.filter`."""
         return self._with(self._query.filter(*conditions, **fields)) if conditions or fields else self
 
     def exclude(self, *conditions: Q, **fields: Any) -> QuerySet[R]:
@@ -63,7 +66,7 @@ class QuerySet(Generic[R]):
         return self
 
     def get(self, uid: str | None = None, **fields: Any) -> R:
-        """Find exactly one of the records; see `Record.get`."""
+        """Find exactly one of the records; see `BaseRecord.get`."""
         if uid is None:
             return self.filter(**fields)._single(_criteria(fields), prefer_latest=True)
         criteria = f"the uid {uid!r}"
@@ -161,7 +164,8 @@ class QuerySet(Generic[R]):
         """Return the records as a table.
 
         Args:
-            include: Further columns over relations, such as `created_by__name`; a relation to several records gives lists.
+            include: Further columns over relations, such as `created_by__name`; a relation to several records, such as `ulabels`,
+                gives lists. `features` adds a column for each feature of which any of the records has a value.
             limit: At most so many records.
 
         Returns:
@@ -178,13 +182,10 @@ class QuerySet(Generic[R]):
         # A column such as `run_id` is shown as the relation `run`, by a field of the related record.
         shown: dict[str, str] = {}
         for name in registry.fields:
-            relation = registry.relations.get(name.removesuffix("_id"))
-            if name.endswith("_id") and relation is not None:
-                shown[name.removesuffix("_id")] = (
-                    f"{name.removesuffix('_id')}__{_REFERRED_BY.get(relation.target, 'uid')}"
-                )
-            elif not name.endswith("_id"):
+            if not name.endswith("_id"):
                 shown[name] = name
+            elif name.removesuffix("_id") in registry.relations:
+                shown[name.removesuffix("_id")] = name
         paths = ("id", *shown.values())
         columns = [_column_of(registry, path) for path in paths]
         query = self._query if limit is None else self._query.slice(0, limit)
@@ -192,15 +193,22 @@ class QuerySet(Generic[R]):
         ids, *data = list(zip(*self._store.log.database.read(sql, parameters), strict=True)) or [()] * len(paths)
         frame: dict[str, Any] = {}
         for label, column, values in zip(shown, columns[1:], data, strict=True):
-            if column.kind == "time":
+            if label != column.name and label in registry.relations:
+                names = self._names(registry.relations[label].target, set(values) - {None})
+                frame[label] = pd.Series([names.get(value) for value in values], dtype=object)
+            elif column.kind == "time":
                 frame[label] = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
             elif column.kind in ("int", "bool") and None not in values:
                 frame[label] = pd.Series(values, dtype="bool" if column.kind == "bool" else "int64")
-            elif column.kind in ("int", "bool", "json"):
+            elif column.kind in ("bool", "json"):
                 frame[label] = pd.Series([to_python(column.kind, value) for value in values], dtype=object)
             else:
                 frame[label] = pd.Series(values, dtype=object)
         for path in extra:
+            if path == "features":
+                for name, measured in _feature_columns(self._store.log.database, ids).items():
+                    frame[name if name not in frame else f"{name} (feature)"] = measured
+                continue
             related = self._query.related_values(self._store.log.database, list(ids), path)
             frame[path] = pd.Series([related.get(record_id) for record_id in ids], dtype=object)
         return pd.DataFrame(frame).set_index("uid")
@@ -251,6 +259,21 @@ class QuerySet(Generic[R]):
     def _repr_html_(self) -> str:
         return str(self.to_dataframe(limit=20).to_html())
 
+    def _features(self) -> dict[str, FeatureType]:
+        from lineagelog.projections.features import read_features
+
+        return read_features(self._store.log.database)
+
+    def _names(self, registry: str, ids: Collection[str]) -> dict[str, str]:
+        """Read what people call records, id to name: few are referred to by many, so that each is read once."""
+        from lineagelog.projections.query import Query
+        from lineagelog.projections.registry import REGISTRIES
+
+        database = self._store.log.database
+        fields = ("id", _REFERRED_BY.get(registry, "uid"))
+        query = Query(REGISTRIES[registry]).filter(id__in=sorted(ids))
+        return dict(database.read(*query.compile(database.dialect, fields=fields))) if ids else {}
+
     def _with(self, query: Query) -> QuerySet[R]:
         return QuerySet(self._class, self._store, query)
 
@@ -279,6 +302,36 @@ class QuerySet(Generic[R]):
                 self._class.__name__, criteria, tuple(shown + ["…"] * (len(rows) > _SHOWN_MATCHES))
             )
         return self._record(rows[0])
+
+
+def _feature_columns(reader: Readable, ids: Sequence[str]) -> dict[str, pd.Series]:
+    """Read the feature values of records, feature name to a column; categories are given by name."""
+    import pandas as pd
+
+    from lineagelog.projections.features import read_values
+    from lineagelog.projections.registry import REGISTRIES
+
+    of_feature = read_values(reader, ids)
+    columns: dict[str, pd.Series] = {}
+    for feature in sorted(find_in(reader, FEATURES, "id", of_feature), key=lambda row: row["position"]):
+        values = of_feature[feature["id"]]
+        kind, _, category = feature["dtype"].removesuffix("]").partition("[")
+        if category:
+            rows = find_in(reader, REGISTRIES[category].table, "id", values.values())
+            names = {row["id"]: row["name"] for row in rows}
+            values = {subject: names[value] for subject, value in values.items()}
+        complete = len(values) == len(ids)
+        dtype = {
+            "int": "int64" if complete else "Int64",
+            "float": "float64",
+            "num": "float64",
+            "bool": "bool" if complete else "boolean",
+        }.get(kind, "object")
+        column = pd.Series([values.get(record_id) for record_id in ids], dtype=dtype)
+        if kind in ("date", "datetime"):
+            column = pd.to_datetime(column, utc=kind == "datetime", format="ISO8601")
+        columns[feature["name"]] = column
+    return columns
 
 
 def _column_of(registry: Registry, path: str) -> Column:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from lineagelog.store import Store
     from lineagelog.user import User
 
-R = TypeVar("R", bound="Record")
+R = TypeVar("R", bound="BaseRecord")
+
+_RETRIES: Final = 20
 
 _MODULES: Final = {
     "User": "lineagelog.user",
@@ -41,10 +43,15 @@ _MODULES: Final = {
     "Transform": "lineagelog.transform",
     "Run": "lineagelog.run",
     "Artifact": "lineagelog.artifact",
+    "Collection": "lineagelog.collection",
+    "Feature": "lineagelog.feature",
+    "ULabel": "lineagelog.label",
+    "Record": "lineagelog.entity",
+    "Project": "lineagelog.project",
 }
 
 
-def registry_class(name: str) -> type[Record]:
+def registry_class(name: str) -> type[BaseRecord]:
     """Return the class of a registry by its name."""
     return getattr(import_module(_MODULES[name]), name)  # type: ignore[no-any-return]
 
@@ -56,7 +63,7 @@ class _RegistryType(type):
         return f"<registry {cls.__name__}>"
 
 
-class Record(metaclass=_RegistryType):
+class BaseRecord(metaclass=_RegistryType):
     """A row of a registry.
 
     A record is made by its class and exists once `save()` has returned. Afterwards some fields can be assigned and saved again;
@@ -204,14 +211,21 @@ class Record(metaclass=_RegistryType):
         if not changes:
             return
         fact = self._updated(changes=changes)
-        event = self.store.new_event(fact, self.id, self._row["revision"] + 1, reason=reason)
-        try:
-            self.store.append([event])
-        except ConcurrentWriteError as exc:
-            raise ConcurrentWriteError(
-                f"{self!r} was changed by somebody else since it was read; nothing was recorded. "
-                "Call refresh() and make the change again"
-            ) from exc
+        for attempt in range(_RETRIES):
+            event = self.store.new_event(fact, self.id, self._row["revision"] + 1, reason=reason)
+            try:
+                self.store.append([event])
+                break
+            except ConcurrentWriteError as exc:
+                row = find_one(self.store.log.database, self.registry.table, id=self.id)
+                # What was put on the record meanwhile, such as a label, is no change of its fields.
+                changed = row is None or any(row[name] != self._row[name] for name in self.registry.mutable)
+                if row is None or changed or attempt == _RETRIES - 1:
+                    raise ConcurrentWriteError(
+                        f"{self!r} was changed by somebody else since it was read; nothing was recorded. "
+                        "Call refresh() and make the change again"
+                    ) from exc
+                self._row = row
         self.refresh()
 
     def _check_field(self, name: str, value: Any) -> Any:
@@ -227,7 +241,7 @@ class Record(metaclass=_RegistryType):
         if not self._saved:
             raise UnsavedRecordError(f"{type(self).__name__}.{call} needs a saved record; call save() first")
 
-    def _need_same_store(self, other: Record, what: str) -> None:
+    def _need_same_store(self, other: BaseRecord, what: str) -> None:
         """Refuse a record of another store, whose id would mean nothing in this one.
 
         Raises:
@@ -250,7 +264,7 @@ class Record(metaclass=_RegistryType):
         self.__dict__[name] = value
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Record) or self.registry is not other.registry:
+        if not isinstance(other, BaseRecord) or self.registry is not other.registry:
             return NotImplemented
         return self is other or (self._saved and other._saved and self.id == other.id)
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from lineagelog import current
+from lineagelog.annotated import AnnotatedRecord
 from lineagelog.domain.errors import (
     ConstraintError,
     DomainError,
@@ -39,7 +40,7 @@ from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import RUN
 from lineagelog.projections.rows import RowDict, find_one
-from lineagelog.record import Record, to_python
+from lineagelog.record import to_python
 from lineagelog.transform import Transform
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _MAX_TRACEBACK: Final = 20_000
 _RETRIES: Final = 10
 
 
-class Run(Record):
+class Run(AnnotatedRecord):
     """One execution of a transform.
 
     A run is started by `ln.track()`, by `save()`, or as a context manager, which ends it as well::

@@ -35,6 +35,7 @@ from lineagelog.projections.rows import Readable, RowDict, find_in, find_one
 if TYPE_CHECKING:
     from lineagelog.adapters.storage import Hashed, Staged
     from lineagelog.artifact import Artifact
+    from lineagelog.collection import Collection
     from lineagelog.run import Run
     from lineagelog.store import Store
 
@@ -115,7 +116,7 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
     from lineagelog.adapters import format as formats
 
     record_id = new_id()
-    run = _run_of(artifact)
+    run = run_of(artifact)
     label = f"hashing {artifact.key or artifact.suffix}"
     if artifact._place is not None:
         storage_id, path = artifact._place
@@ -143,14 +144,16 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
     return _Draft(artifact, record_id, staged.hashed, storage_id, path, staged, run)
 
 
-def _run_of(artifact: Artifact) -> Run | None:
+def run_of(artifact: Artifact | Collection) -> Run | None:
+    """Return the run that an artifact or collection on its way into the store belongs to."""
     run = artifact._run
     if run is False:
         return None
     if run is not None:
         if run.store.id != artifact.store.id:
             raise InvalidValueError(
-                "the run", f"belongs to the store {run.store.name}, the artifact to {artifact.store.name}"
+                "the run",
+                f"belongs to the store {run.store.name}, the {artifact.registry.name} to {artifact.store.name}",
             )
         if not run._saved:
             run.save()
@@ -175,9 +178,18 @@ def _check_still(drafts: Sequence[_Draft], unknown: Sequence[str], reader: Reada
 
 def _check_runs(reader: Readable, drafts: Sequence[_Draft]) -> None:
     for run_id in {draft.run.id for draft in drafts if draft.run is not None}:
-        row = find_one(reader, schema.RUNS, id=run_id)
-        if row is not None:
-            check_open(row["uid"], row["status"])
+        check_run_open(reader, run_id)
+
+
+def check_run_open(reader: Readable, run_id: str) -> None:
+    """Refuse to add to a run that has ended.
+
+    Raises:
+        RunClosedError: It has.
+    """
+    row = find_one(reader, schema.RUNS, id=run_id)
+    if row is not None:
+        check_open(row["uid"], row["status"])
 
 
 def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], list[str | None], list[str]]:

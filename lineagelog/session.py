@@ -97,6 +97,10 @@ class Session:
                 f"handle {handle!r}",
                 f"to register it: login({handle!r}, name='…'), or `prov login {handle} --name …`",
             )
+        if row is None:
+            from lineagelog.definition import hint_similar
+
+            hint_similar(store, "User", "handle", handle)
         session = new_id()
         before = (self._actor, self._auth, self.id, self._logged_out, self._is_own)
         # From here on the events are this user's own.

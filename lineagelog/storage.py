@@ -12,11 +12,11 @@ from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import STORAGE
 from lineagelog.projections.rows import RowDict, find
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 from lineagelog.store import Store
 
 
-class Storage(Record):
+class Storage(BaseRecord):
     """A location under which artifacts lie: a local folder, a bucket, or another place that fsspec reaches.
 
     A path under a registered location is registered where it is; any other is copied into the default location.

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
     # The registries are attributes of a store under the names of their classes.
     from lineagelog import artifact as artifact_
+    from lineagelog import collection as collection_
+    from lineagelog import entity as entity_
+    from lineagelog import feature as feature_
+    from lineagelog import label as label_
+    from lineagelog import project as project_
     from lineagelog import run as run_
     from lineagelog import storage as storage_
     from lineagelog import transform as transform_
@@ -48,7 +53,7 @@ if TYPE_CHECKING:
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.sparql import QueryResult
     from lineagelog.overview import Overview
-    from lineagelog.record import Record
+    from lineagelog.record import BaseRecord
     from lineagelog.trail import Entry
 
 CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
@@ -89,7 +94,7 @@ class Store:
         self.name = created.fact.name
         self.closed = False
         self.session = Session(self)
-        self._registries: dict[str, type[Record]] = {}
+        self._registries: dict[str, type[BaseRecord]] = {}
         self._storages: dict[str, StorageBackend] = {}
 
     @classmethod
@@ -296,6 +301,31 @@ class Store:
         """Registry of the artifacts of this store."""
         return cast("type[artifact_.Artifact]", self._registry("Artifact"))
 
+    @property
+    def Collection(self) -> type[collection_.Collection]:  # noqa: N802
+        """Registry of the collections of this store."""
+        return cast("type[collection_.Collection]", self._registry("Collection"))
+
+    @property
+    def ULabel(self) -> type[label_.ULabel]:  # noqa: N802
+        """Registry of the labels of this store."""
+        return cast("type[label_.ULabel]", self._registry("ULabel"))
+
+    @property
+    def Record(self) -> type[entity_.Record]:  # noqa: N802
+        """Registry of the records of this store."""
+        return cast("type[entity_.Record]", self._registry("Record"))
+
+    @property
+    def Feature(self) -> type[feature_.Feature]:  # noqa: N802
+        """Registry of the features of this store."""
+        return cast("type[feature_.Feature]", self._registry("Feature"))
+
+    @property
+    def Project(self) -> type[project_.Project]:  # noqa: N802
+        """Registry of the projects of this store."""
+        return cast("type[project_.Project]", self._registry("Project"))
+
     def _registry(self, name: str) -> Any:
         """Return a registry class whose queries and records belong to this store."""
         bound = self._registries.get(name)
@@ -382,7 +412,13 @@ class Store:
         return self.log.append(events, guard=guard)
 
     def append_next(
-        self, table: Any, record_id: str, make: Callable[[RowDict], Event | None], *, run: str | None = None
+        self,
+        table: Any,
+        record_id: str,
+        make: Callable[[RowDict], Event | None],
+        *,
+        run: str | None = None,
+        reason: str | None = None,
     ) -> RecordedEvent | None:
         """Append the next event of a record that several writers may be adding to, trying again when one was first.
 
@@ -391,19 +427,42 @@ class Store:
             record_id: Its id.
             make: Decides the fact from the record's present row, or raises; `None` appends nothing.
             run: Id of the run it belongs to.
+            reason: Why, in the user's words.
 
         Raises:
             ConcurrentWriteError: Other writers were first twenty times.
         """
+
+        def make_all(row: RowDict) -> list[Event]:
+            fact = make(row)
+            return [fact] if fact is not None else []
+
+        recorded = self.append_all_next(table, record_id, make_all, run=run, reason=reason)
+        return recorded[0] if recorded else None
+
+    def append_all_next(
+        self,
+        table: Any,
+        record_id: str,
+        make: Callable[[RowDict], Sequence[Event]],
+        *,
+        run: str | None = None,
+        reason: str | None = None,
+    ) -> list[RecordedEvent]:
+        """Append the next events of a record, all or none; see `append_next`."""
         for attempt in range(_RETRIES):
             row = find_one(self.log.database, table, id=record_id)
             if row is None:
                 raise StorageError(f"the record {record_id} is gone from {table.name}; run `prov verify`")
-            fact = make(row)
-            if fact is None:
-                return None
+            facts = make(row)
+            if not facts:
+                return []
+            events = [
+                self.new_event(fact, record_id, version, run=run, reason=reason)
+                for version, fact in enumerate(facts, row["revision"] + 1)
+            ]
             try:
-                return self.append([self.new_event(fact, record_id, row["revision"] + 1, run=run)])[0]
+                return self.append(events)
             except ConcurrentWriteError:
                 if attempt == _RETRIES - 1:
                     raise
@@ -467,7 +526,7 @@ class Store:
         path: str | os.PathLike[str],
         *,
         format: str | None = None,  # noqa: A002 - the word of the command line and of the event
-        subject: Record | str | None = None,
+        subject: BaseRecord | str | None = None,
         direction: str = "upstream",
         record: bool = True,
     ) -> ExportSummary:
@@ -476,7 +535,7 @@ class Store:
 
         return export(self, Path(path), format=format, subject=subject, direction=direction, record=record)
 
-    def to_prov(self, subject: Record | str | None = None, *, direction: str = "upstream") -> ProvDocument:
+    def to_prov(self, subject: BaseRecord | str | None = None, *, direction: str = "upstream") -> ProvDocument:
         """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
         from lineagelog.export import to_prov
 
@@ -519,7 +578,7 @@ class Store:
         """Make the registries and the lineage graph anew from the log, and return the number of events replayed."""
         return self.log.rebuild(progress)
 
-    def save(self, records: Sequence[Record]) -> list[Record]:
+    def save(self, records: Sequence[BaseRecord]) -> list[BaseRecord]:
         """Save several records; artifacts among them in one transaction."""
         from lineagelog.bulk import save
 
@@ -527,8 +586,10 @@ class Store:
 
     def view(self, limit: int = 10) -> Mapping[str, pd.DataFrame]:
         """Return the latest additions of every registry that has any, newest first."""
+        from lineagelog.finding import REGISTRIES
+
         frames = {}
-        for name in ("Artifact", "Run", "Storage", "Transform", "User"):
+        for name in sorted(REGISTRIES):
             registry = self._registry(name)
             frame = registry.filter().order_by("-position")[:limit].to_dataframe()
             if len(frame):

@@ -13,15 +13,21 @@ import sys
 import threading
 from collections.abc import Mapping
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lineagelog import current, message
 from lineagelog.domain.errors import InvalidValueError, LineageLogError, NoRunError, RunClosedError
 from lineagelog.domain.ids import TRANSFORM_STEM_LENGTH, new_uid
 from lineagelog.domain.transform import check_uid
+from lineagelog.domain.values import check_name
+from lineagelog.projections import schema
+from lineagelog.projections.rows import find_one
 from lineagelog.run import Run, end_run
 from lineagelog.store import Store
 from lineagelog.transform import Transform
+
+if TYPE_CHECKING:
+    from lineagelog.project import Project
 
 _hooks_installed = False
 _run_pid: int | None = None
@@ -36,6 +42,7 @@ def track(
     uid: str | None = None,
     params: Mapping[str, Any] | None = None,
     name: str | None = None,
+    project: Project | str | None = None,
     store: Store | None = None,
 ) -> Run:
     """Start a run of the script or notebook that is running, or of a given transform.
@@ -48,6 +55,7 @@ def track(
         uid: 12 characters that keep a renamed script one family.
         params: Parameters of the run; what looks like a secret is redacted.
         name: Name of the run.
+        project: Project the run belongs to, or its name; one that does not exist is created.
         store: Store to track in; the current one by default.
 
     Returns:
@@ -79,6 +87,7 @@ def track(
         transform._source = code.source_bytes
     elif not isinstance(transform, Transform):
         raise TypeError(f"track() takes a Transform or a uid, not {type(transform).__name__}")
+    belongs_to = _project(target, project)
     previous = current.process_run()
     run = target.Run(transform, params=params, name=name)
     run._environment = environment.capture()
@@ -88,6 +97,11 @@ def track(
         _finish_previous(previous)
     transform.save()
     run.save()
+    if belongs_to is not None:
+        if not belongs_to._saved:
+            belongs_to.save()
+            message.info(f"created Project(uid={belongs_to.uid!r}, name={belongs_to.name!r})")
+        run.projects.add(belongs_to)
     current.set_process_run(run)
     _run_pid = os.getpid()
     _install_hooks()
@@ -119,6 +133,22 @@ def finish() -> Run:
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
     message.info(f"finished Run(uid={run.uid!r}) after {seconds:.1f} s")
     return run
+
+
+def _project(store: Store, project: Project | str | None) -> Project | None:
+    """Find the project that is meant, or describe a new one."""
+    if project is None:
+        return None
+    from lineagelog.project import Project
+
+    if isinstance(project, str):
+        known = find_one(store.log.database, schema.PROJECTS, name=check_name(project, "the name of the project"))
+        return store.Project._from_row(store, known) if known is not None else store.Project(project)
+    if not isinstance(project, Project):
+        raise TypeError(f"track() takes a Project or the name of one, not {type(project).__name__}")
+    if project.store.id != store.id:
+        raise InvalidValueError("the project", f"belongs to the store {project.store.name}, the run to {store.name}")
+    return project
 
 
 def _finish_previous(run: Run) -> None:

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
+from lineagelog.domain.annotation import (
+    FeatureValuesRemoved,
+    FeatureValuesSet,
+    LabelAttached,
+    LabelDefined,
+    LabelDetached,
+    ParentAdded,
+    ParentRemoved,
+    ProjectAssigned,
+    ProjectUnassigned,
+    RecordDefined,
+)
+from lineagelog.domain.collection import CollectionRegistered
 from lineagelog.domain.errors import InvalidValueError, RecordNotFoundError, UserNotFoundError
 from lineagelog.domain.event import TOPICS, Change, Event, RecordedEvent, UnknownEvent
 from lineagelog.domain.ids import is_base62
@@ -21,6 +34,7 @@ if TYPE_CHECKING:
     from lineagelog.store import Store
 
 _PAGE: Final = 500
+_ID_LENGTH: Final = 36
 
 _SUBJECTS: Final[Mapping[str, tuple[str, Table, str]]] = {
     "user": ("User", schema.USERS, "handle"),
@@ -33,8 +47,15 @@ _SUBJECTS: Final[Mapping[str, tuple[str, Table, str]]] = {
     "run": ("Run", schema.RUNS, "name"),
     "input": ("Run", schema.RUNS, "name"),
     "artifact": ("Artifact", schema.ARTIFACTS, "key"),
+    "collection": ("Collection", schema.COLLECTIONS, "key"),
+    "label": ("ULabel", schema.ULABELS, "name"),
+    "record": ("Record", schema.RECORDS, "name"),
+    "feature": ("Feature", schema.FEATURES, "name"),
+    "project": ("Project", schema.PROJECTS, "name"),
 }
 """First word of a topic to the kind of record it is about: its name, its table, the column people know it by."""
+
+_BY_REGISTRY: Final[Mapping[str, tuple[str, Table, str]]] = {subject[0]: subject for subject in _SUBJECTS.values()}
 
 _STORED_AS_DEFAULT: Final = "storage.made_default.1"
 
@@ -51,6 +72,17 @@ _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "environment.recorded.1": ("python", "platform"),
     "artifact.registered.1": ("size_bytes", "kind", "version", "description"),
     "artifact.seen_again.1": ("description",),
+    "collection.registered.1": ("artifacts", "version", "description"),
+    "label.defined.1": ("type", "description"),
+    "label.attached.1": ("label",),
+    "label.detached.1": ("label",),
+    "record.defined.1": ("type", "description"),
+    "parent.added.1": ("parent",),
+    "parent.removed.1": ("parent",),
+    "feature.defined.1": ("dtype", "unit", "description"),
+    "project.created.1": ("description", "url"),
+    "project.assigned.1": ("project",),
+    "project.unassigned.1": ("project",),
     "export.made.1": ("format", "scope", "n_statements"),
     "checkpoint.sealed.1": ("up_to_position",),
 }
@@ -62,6 +94,16 @@ _REFERENCES: Final[Mapping[str, tuple[Table, str]]] = {
     "transform": (schema.TRANSFORMS, "key"),
 }
 """Field of a fact that holds the id of a record, to its table and the column people know it by."""
+
+_ANNOTATIONS: Final = (
+    LabelAttached,
+    LabelDetached,
+    ProjectAssigned,
+    ProjectUnassigned,
+    FeatureValuesSet,
+    FeatureValuesRemoved,
+)
+"""Facts that stand in the stream of the record that was annotated, and say of which registry it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +211,23 @@ def _entries(store: Store, events: list[RecordedEvent]) -> Iterator[Entry]:
     for event in events:
         want(schema.USERS, "handle", event.actor)
         want(schema.RUNS, "name", event.run)
-        subject = _subject(event.topic)
+        subject = _subject(event)
         if subject is not None:
             want(subject[1], subject[2], event.stream)
-        for field, (table, name) in _REFERENCES.items():
-            want(table, name, getattr(event.fact, field, None))
+        for field, (table, name) in _references(event.fact).items():
+            value = getattr(event.fact, field, None)
+            for record_id in value if isinstance(value, list) else [value]:
+                want(table, name, record_id)
+        for feature_id, change in _values(event.fact).items():
+            want(schema.FEATURES, "name", feature_id)
+            for value in (change.old, change.new):
+                if _may_be_id(value):
+                    want(schema.ULABELS, "name", value)
+                    want(schema.RECORDS, "name", value)
     named = {table: _names(store, table, name, ids) for table, (name, ids) in wanted.items()}
 
     for event in events:
-        subject = _subject(event.topic)
+        subject = _subject(event)
         uid, key = named[subject[1]].get(event.stream, (None, None)) if subject is not None else (None, None)
         _, who = named[schema.USERS].get(event.actor, (None, None)) if event.actor is not None else (None, None)
         run_uid, _ = named[schema.RUNS].get(event.run, (None, None)) if event.run is not None else (None, None)
@@ -191,7 +241,7 @@ def _entries(store: Store, events: list[RecordedEvent]) -> Iterator[Entry]:
             uid=uid,
             key=key,
             run=run_uid,
-            changes=getattr(event.fact, "changes", {}),
+            changes=_changes(event.fact, named),
             details=_details(event.fact, named),
             reason=event.reason,
             recorded=event,
@@ -206,9 +256,11 @@ def _details(fact: Event, named: Mapping[Table, Mapping[str, tuple[str, str | No
         value = getattr(fact, field)
         if value in (None, "", {}, []):
             continue
-        if field in _REFERENCES:
-            uid, name = named[_REFERENCES[field][0]].get(value, (value, None))
-            value = name or uid
+        reference = _references(fact).get(field)
+        if reference is not None:
+            ids = value if isinstance(value, list) else [value]
+            known_as = [_known_as(named[reference[0]], record_id) for record_id in ids]
+            value = known_as if isinstance(value, list) else known_as[0]
         details[field] = msgspec.to_builtins(value)
     return details
 
@@ -225,9 +277,62 @@ def _names(store: Store, table: Table, name: str, ids: Iterable[str]) -> dict[st
     return found
 
 
-def _subject(topic: str) -> tuple[str, Table, str] | None:
+def _known_as(names: Mapping[str, tuple[str, str | None]], record_id: str) -> str:
+    uid, name = names.get(record_id, (record_id, None))
+    return name or uid
+
+
+def _references(fact: Event) -> Mapping[str, tuple[Table, str]]:
+    """Return the fields of a fact that hold ids of records, to their tables and the columns people know them by."""
+    if isinstance(fact, LabelAttached | LabelDetached):
+        return {"label": _BY_REGISTRY[fact.registry][1:]}
+    if isinstance(fact, ParentAdded | ParentRemoved):
+        return {"parent": _BY_REGISTRY[fact.registry][1:]}
+    if isinstance(fact, ProjectAssigned | ProjectUnassigned):
+        return {"project": _BY_REGISTRY["Project"][1:]}
+    if isinstance(fact, LabelDefined):
+        return {"type": _BY_REGISTRY["ULabel"][1:]}
+    if isinstance(fact, RecordDefined):
+        return {"type": _BY_REGISTRY["Record"][1:]}
+    if isinstance(fact, CollectionRegistered):
+        return {"artifacts": _BY_REGISTRY["Artifact"][1:]}
+    return _REFERENCES
+
+
+def _values(fact: Event) -> Mapping[str, Change]:
+    return fact.values if isinstance(fact, FeatureValuesSet | FeatureValuesRemoved) else {}
+
+
+def _changes(fact: Event, named: Mapping[Table, Mapping[str, tuple[str, str | None]]]) -> Mapping[str, Change]:
+    """Return what a fact changed, features and the records that are their values by name."""
+
+    def value_of(value: Any) -> Any:
+        if not _may_be_id(value):
+            return value
+        found = named[schema.ULABELS].get(value) or named[schema.RECORDS].get(value) or (value, None)
+        return found[1] or found[0]
+
+    if not isinstance(fact, FeatureValuesSet | FeatureValuesRemoved):
+        changes: Mapping[str, Change] = getattr(fact, "changes", {})
+        return changes
+    return {
+        _known_as(named[schema.FEATURES], feature_id): Change(old=value_of(change.old), new=value_of(change.new))
+        for feature_id, change in fact.values.items()
+    }
+
+
+def _may_be_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) == _ID_LENGTH and value[14] == "7"
+
+
+def _subject(event: RecordedEvent) -> tuple[str, Table, str] | None:
+    fact = event.fact
+    if isinstance(fact, _ANNOTATIONS):
+        return _BY_REGISTRY[fact.subject]
+    if isinstance(fact, ParentAdded | ParentRemoved):
+        return _BY_REGISTRY[fact.registry]
     # This fact is about a storage location, but stands in the stream of the store that now uses it.
-    return _SUBJECTS["store"] if topic == _STORED_AS_DEFAULT else _SUBJECTS.get(topic.partition(".")[0])
+    return _SUBJECTS["store"] if event.topic == _STORED_AS_DEFAULT else _SUBJECTS.get(event.topic.partition(".")[0])
 
 
 def _topic(what: str) -> str:

@@ -15,7 +15,7 @@ from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import TRANSFORM
 from lineagelog.projections.rows import Readable, RowDict, find
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
     from lineagelog.artifact import Artifact
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lineagelog.run import Run
 
 
-class Transform(Record):
+class Transform(BaseRecord):
     """One version of a piece of code that turns data into data.
 
     Attributes:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from lineagelog.definition import hint_similar
 from lineagelog.domain.ids import SHORT_UID_LENGTH, new_id, new_uid
 from lineagelog.domain.user import UserRegistered, UserUpdated, check_handle
 from lineagelog.domain.values import check_name
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import USER
-from lineagelog.record import Record
+from lineagelog.record import BaseRecord
 
 
-class User(Record):
+class User(BaseRecord):
     """A person or service that acts on the store.
 
     Attributes:
@@ -43,6 +44,7 @@ class User(Record):
         self.email = check_name(email, "the user's email") if email is not None else None
 
     def _save_new(self) -> None:
+        hint_similar(self.store, "User", "handle", self.handle)
         fact = UserRegistered(uid=new_uid(SHORT_UID_LENGTH), handle=self.handle, name=self.name, email=self.email)
         (recorded,) = self.store.append([self.store.new_event(fact, new_id())])
         self._load(self.store, inserted_row(recorded))

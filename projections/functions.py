@@ -1,7 +1,7 @@
 """The SQL functions that queries use and that the two databases lack, or answer differently.
 
 Both adapters provide them under the same names, so that a query means the same on both: `lineagelog_lower(text)` and
-`lineagelog_regexp(pattern, text, ignore_case)`.
+`lineagelog_regexp(pattern, text, ignore_case)`. SQLite has `lineagelog_number(text)` besides, for PostgreSQL's cast to a double.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def _pattern(pattern: str, ignore_case: int) -> re.Pattern[str]:
 SQLITE_FUNCTIONS: Final[tuple[tuple[str, int, Callable[..., Any]], ...]] = (
     ("lineagelog_lower", 1, lower_text),
     ("lineagelog_regexp", 3, matches_pattern),
+    ("lineagelog_number", 1, float),
 )
 """Name, number of arguments and Python function of each."""
 

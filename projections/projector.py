@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from lineagelog.domain import artifact, event, run, storage, store, transform, user
+from lineagelog.domain import annotation, artifact, collection, event, run, storage, store, transform, user
 from lineagelog.domain.event import Change, RecordedEvent
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.projections import schema
-from lineagelog.projections.table import Insert, Operation, Scalar, Table, Update
+from lineagelog.projections.table import Delete, Insert, Operation, Scalar, Table, Update
 
 Handler: TypeAlias = Callable[[RecordedEvent, Any], Sequence[Operation]]
 
@@ -39,9 +39,26 @@ _SET_DEFAULT_STORAGE: Final = Update(schema.STORES, ("default_storage_id", "revi
 _RETIRE_TRANSFORM: Final = Update(schema.TRANSFORMS, ("is_latest",), ("id",))
 _RETIRE_ARTIFACT: Final = Update(schema.ARTIFACTS, ("is_latest",), ("id",))
 _SET_REVISION: Final = {
-    table: Update(table, ("revision",), ("id",))
-    for table in (schema.USERS, schema.STORES, schema.RUNS, schema.ARTIFACTS)
+    table: Update(table, ("revision",), ("id",)) for table in schema.TABLES if "revision" in table.names
 }
+_INSERT_ULABEL: Final = Insert(schema.ULABELS)
+_INSERT_RECORD: Final = Insert(schema.RECORDS)
+_INSERT_FEATURE: Final = Insert(schema.FEATURES)
+_INSERT_PROJECT: Final = Insert(schema.PROJECTS)
+_INSERT_COLLECTION: Final = Insert(schema.COLLECTIONS)
+_RETIRE_COLLECTION: Final = Update(schema.COLLECTIONS, ("is_latest",), ("id",))
+_INSERT_LINK: Final = Insert(schema.LINKS, or_ignore=True)
+_DELETE_LINK: Final = Delete(schema.LINKS, ("source_id", "kind", "target_id"))
+_INSERT_VALUE: Final = Insert(schema.FEATURE_VALUES)
+_DELETE_VALUE: Final = Delete(schema.FEATURE_VALUES, ("subject_id", "feature_id"))
+_TABLE_OF: Final = {
+    "Artifact": schema.ARTIFACTS,
+    "Run": schema.RUNS,
+    "Collection": schema.COLLECTIONS,
+    "ULabel": schema.ULABELS,
+    "Record": schema.RECORDS,
+}
+_LABEL_LINK: Final = {"ULabel": "ulabel", "Record": "record"}
 _END_RUN: Final = Update(
     schema.RUNS,
     ("status", "finished_at", "error_type", "error_message", "error_traceback", "updated_at", "revision"),
@@ -235,6 +252,141 @@ def _storage_made_default(e: RecordedEvent, fact: storage.StorageMadeDefault) ->
 def _noted_by_store(e: RecordedEvent, _fact: event.Event) -> Sequence[Operation]:
     # Nothing is shown of it, but the next event in the store's stream has to know that it came before.
     return ((_SET_REVISION[schema.STORES], (e.version, e.stream)),)
+
+
+@_handles(annotation.LabelDefined)
+def _label_defined(e: RecordedEvent, fact: annotation.LabelDefined) -> Sequence[Operation]:
+    return ((_INSERT_ULABEL, _typed_row(e, fact)),)
+
+
+@_handles(annotation.RecordDefined)
+def _record_defined(e: RecordedEvent, fact: annotation.RecordDefined) -> Sequence[Operation]:
+    return ((_INSERT_RECORD, _typed_row(e, fact)),)
+
+
+def _typed_row(e: RecordedEvent, fact: annotation.LabelDefined | annotation.RecordDefined) -> tuple[Scalar, ...]:
+    return (
+        e.position, e.stream, e.version, fact.uid, fact.name, fact.description, int(fact.is_type), fact.type, fact.type or "",
+        fact.reference, fact.reference_type, e.recorded_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+
+
+@_handles(annotation.FeatureDefined)
+def _feature_defined(e: RecordedEvent, fact: annotation.FeatureDefined) -> Sequence[Operation]:
+    row = (
+        e.position, e.stream, e.version, fact.uid, fact.name, fact.dtype, fact.unit, fact.description,
+        _json.encode(fact.synonyms).decode(), e.recorded_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+    return ((_INSERT_FEATURE, row),)
+
+
+@_handles(annotation.ProjectCreated)
+def _project_created(e: RecordedEvent, fact: annotation.ProjectCreated) -> Sequence[Operation]:
+    row = (
+        e.position, e.stream, e.version, fact.uid, fact.name, fact.description, fact.url, e.recorded_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+    return ((_INSERT_PROJECT, row),)
+
+
+@_handles(annotation.LabelUpdated)
+def _label_updated(e: RecordedEvent, fact: annotation.LabelUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.ULABELS, e, fact.changes),)
+
+
+@_handles(annotation.RecordUpdated)
+def _record_updated(e: RecordedEvent, fact: annotation.RecordUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.RECORDS, e, fact.changes),)
+
+
+@_handles(annotation.FeatureUpdated)
+def _feature_updated(e: RecordedEvent, fact: annotation.FeatureUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.FEATURES, e, fact.changes),)
+
+
+@_handles(annotation.ProjectUpdated)
+def _project_updated(e: RecordedEvent, fact: annotation.ProjectUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.PROJECTS, e, fact.changes),)
+
+
+@_handles(collection.CollectionRegistered)
+def _collection_registered(e: RecordedEvent, fact: collection.CollectionRegistered) -> Sequence[Operation]:
+    row = (
+        e.position, e.stream, e.version, fact.uid, fact.uid[:-VERSION_LENGTH], fact.version_number, 1, fact.version, fact.key,
+        fact.description, fact.hash, len(fact.artifacts), fact.run, fact.transform, fact.revises, e.recorded_at, e.recorded_at,
+        e.actor,
+    )  # fmt: skip
+    operations: list[Operation] = [(_INSERT_COLLECTION, row)]
+    for place, member in enumerate(fact.artifacts):
+        operations.append((_INSERT_LINK, (e.position, "member", e.stream, member, place, e.recorded_at, e.actor)))
+    if fact.revises is not None:
+        operations.append((_RETIRE_COLLECTION, (0, fact.revises)))
+    return operations
+
+
+@_handles(collection.CollectionUpdated)
+def _collection_updated(e: RecordedEvent, fact: collection.CollectionUpdated) -> Sequence[Operation]:
+    return (_apply_changes(schema.COLLECTIONS, e, fact.changes),)
+
+
+@_handles(annotation.LabelAttached)
+def _label_attached(e: RecordedEvent, fact: annotation.LabelAttached) -> Sequence[Operation]:
+    return _link(e, fact.subject, _LABEL_LINK[fact.registry], fact.label)
+
+
+@_handles(annotation.LabelDetached)
+def _label_detached(e: RecordedEvent, fact: annotation.LabelDetached) -> Sequence[Operation]:
+    return _unlink(e, fact.subject, _LABEL_LINK[fact.registry], fact.label)
+
+
+@_handles(annotation.ProjectAssigned)
+def _project_assigned(e: RecordedEvent, fact: annotation.ProjectAssigned) -> Sequence[Operation]:
+    return _link(e, fact.subject, "project", fact.project)
+
+
+@_handles(annotation.ProjectUnassigned)
+def _project_unassigned(e: RecordedEvent, fact: annotation.ProjectUnassigned) -> Sequence[Operation]:
+    return _unlink(e, fact.subject, "project", fact.project)
+
+
+@_handles(annotation.ParentAdded)
+def _parent_added(e: RecordedEvent, fact: annotation.ParentAdded) -> Sequence[Operation]:
+    return _link(e, fact.registry, "parent", fact.parent)
+
+
+@_handles(annotation.ParentRemoved)
+def _parent_removed(e: RecordedEvent, fact: annotation.ParentRemoved) -> Sequence[Operation]:
+    return _unlink(e, fact.registry, "parent", fact.parent)
+
+
+@_handles(annotation.FeatureValuesSet)
+def _feature_values_set(e: RecordedEvent, fact: annotation.FeatureValuesSet) -> Sequence[Operation]:
+    operations: list[Operation] = []
+    for place, (feature, change) in enumerate(fact.values.items()):
+        value = change.new
+        text = value if isinstance(value, str) else None
+        number = float(value) if isinstance(value, int | float) else None
+        row = (e.position, place, e.stream, feature, _json.encode(value).decode(), text, number, e.recorded_at, e.actor)
+        operations += [(_DELETE_VALUE, (e.stream, feature)), (_INSERT_VALUE, row)]
+    return [*operations, _next_revision(e, fact.subject)]
+
+
+@_handles(annotation.FeatureValuesRemoved)
+def _feature_values_removed(e: RecordedEvent, fact: annotation.FeatureValuesRemoved) -> Sequence[Operation]:
+    operations: list[Operation] = [(_DELETE_VALUE, (e.stream, feature)) for feature in fact.values]
+    return [*operations, _next_revision(e, fact.subject)]
+
+
+def _link(e: RecordedEvent, registry: str, kind: str, target: str) -> Sequence[Operation]:
+    row = (e.position, kind, e.stream, target, 0, e.recorded_at, e.actor)
+    return ((_INSERT_LINK, row), _next_revision(e, registry))
+
+
+def _unlink(e: RecordedEvent, registry: str, kind: str, target: str) -> Sequence[Operation]:
+    return ((_DELETE_LINK, (e.stream, kind, target)), _next_revision(e, registry))
+
+
+def _next_revision(e: RecordedEvent, registry: str) -> Operation:
+    return _SET_REVISION[_TABLE_OF[registry]], (e.version, e.stream)
 
 
 def _output_edge(e: RecordedEvent, run_id: str, kind: str) -> tuple[Scalar, ...]:

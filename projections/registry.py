@@ -13,6 +13,9 @@ from typing import Final
 from lineagelog.domain.errors import UnknownFieldError
 from lineagelog.domain.ids import (
     ARTIFACT_STEM_LENGTH,
+    FEATURE_UID_LENGTH,
+    PROJECT_UID_LENGTH,
+    RECORD_UID_LENGTH,
     RUN_UID_LENGTH,
     SHORT_UID_LENGTH,
     STORAGE_UID_LENGTH,
@@ -26,18 +29,42 @@ _BOOKKEEPING: Final = ("position", "id", "revision", "stem")
 
 
 @dataclass(frozen=True, slots=True)
+class Through:
+    """The table whose rows connect those of two registries, from id to id.
+
+    Attributes:
+        table: The table, such as `links`.
+        near: Its column with the id of this registry's row.
+        far: Its column with the id of the target's row.
+        kinds: Values of its column `kind` that count; all rows do if there are none.
+        mixed: Rows of these kinds lead to several registries, so that the target has to be looked at.
+        order: Its column that orders the related rows; empty if they come in the order of their positions.
+    """
+
+    table: Table
+    near: str
+    far: str
+    kinds: tuple[str, ...] = ()
+    mixed: bool = False
+    order: str = ""
+
+    def turned(self) -> Through:
+        """Follow it the other way."""
+        return Through(self.table, self.far, self.near, self.kinds, self.mixed)
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """How the rows of a registry lead to those of another, or of itself.
 
-    Without `edge_kinds`, rows are related where `column` here equals `target_column` there. With them, the way leads through
-    the lineage edges of these kinds, from id to id.
+    Rows are related where `column` here equals `target_column` there, or by the rows of a table between them.
 
     Attributes:
         target: Name of the registry it leads to.
         column: Column of this registry's table.
         target_column: Column of the target's table.
         many: A row may have several related rows.
-        edge_kinds: Kinds of the edges that connect the two, else empty.
+        through: The table between the two, if there is one.
         doc: What it means.
     """
 
@@ -45,7 +72,7 @@ class Relation:
     column: str = "id"
     target_column: str = "id"
     many: bool = False
-    edge_kinds: tuple[str, ...] = ()
+    through: Through | None = None
     doc: str = ""
 
 
@@ -113,6 +140,47 @@ class Registry:
         return self.column_of(name)
 
 
+def _links(kind: str, target: str, doc: str, *, back: bool = False, order: str = "", mixed: bool = False) -> Relation:
+    """Lead through the links of a kind, from source to target or back."""
+    near, far = ("target_id", "source_id") if back else ("source_id", "target_id")
+    return Relation(target, many=True, through=Through(schema.LINKS, near, far, (kind,), mixed, order), doc=doc)
+
+
+def _annotated_with(kind: str, what: str) -> dict[str, Relation]:
+    """Lead from a label, record or project to all that it was put on."""
+    return {
+        name: _links(kind, target, f"{name} with this {what}", back=True, mixed=True)
+        for name, target in (("artifacts", "Artifact"), ("runs", "Run"), ("collections", "Collection"))
+    }
+
+
+def _measured_on() -> dict[str, Relation]:
+    through = Through(schema.FEATURE_VALUES, "feature_id", "subject_id", mixed=True)
+    return {
+        name: Relation(target, many=True, through=through, doc=f"{name} with a value of this feature")
+        for name, target in (("artifacts", "Artifact"), ("runs", "Run"), ("collections", "Collection"))
+    }
+
+
+def _kinship(registry: str) -> dict[str, Relation]:
+    """Lead from a label or record to its own kind."""
+    return {
+        "type": Relation(registry, "type_id", doc="what it is an instance of"),
+        "instances": Relation(registry, "id", "type_id", many=True, doc="its instances, if it is a type"),
+        "parents": _links("parent", registry, "its parents"),
+        "children": _links("parent", registry, "those of which it is a parent", back=True),
+    }
+
+
+_USED: Final = Through(schema.EDGES, "run_id", "artifact_id", ("used",))
+_SAVED: Final = Through(schema.EDGES, "run_id", "artifact_id", ("generated", "seen"))
+_ANNOTATIONS: Final = {
+    "ulabels": _links("ulabel", "ULabel", "labels it has"),
+    "records": _links("record", "Record", "records it has as labels"),
+    "projects": _links("project", "Project", "projects it belongs to"),
+    "project": _links("project", "Project", "projects it belongs to, by a shorter name"),
+}
+
 USER: Final = Registry(
     "User",
     schema.USERS,
@@ -122,6 +190,9 @@ USER: Final = Registry(
         "created_runs": Relation("Run", "id", "created_by_id", many=True, doc="runs the user started"),
         "created_transforms": Relation("Transform", "id", "created_by_id", many=True, doc="code the user registered"),
         "created_storages": Relation("Storage", "id", "created_by_id", many=True, doc="locations the user added"),
+        "created_collections": Relation(
+            "Collection", "id", "created_by_id", many=True, doc="collections the user made"
+        ),
     },
     mutable=("name", "email"),
     search=("handle", "name", "email", "uid"),
@@ -151,6 +222,7 @@ TRANSFORM: Final = Registry(
         "created_by": Relation("User", "created_by_id", doc="user who registered it"),
         "runs": Relation("Run", "id", "transform_id", many=True, doc="its runs"),
         "artifacts": Relation("Artifact", "id", "transform_id", many=True, doc="artifacts that its runs generated"),
+        "collections": Relation("Collection", "id", "transform_id", many=True, doc="collections that its runs made"),
         "revises": Relation("Transform", "revises_id", doc="previous version"),
         "revised_by": Relation("Transform", "id", "revises_id", many=True, doc="next version"),
         "versions": Relation("Transform", "stem", "stem", many=True, doc="all versions, this one included"),
@@ -171,8 +243,10 @@ RUN: Final = Registry(
         "created_by": Relation("User", "created_by_id", doc="user who started it"),
         "initiated_by_run": Relation("Run", "initiated_by_run_id", doc="run that started it"),
         "child_runs": Relation("Run", "id", "initiated_by_run_id", many=True, doc="runs it started"),
-        "inputs": Relation("Artifact", many=True, edge_kinds=("used",), doc="artifacts it read"),
-        "outputs": Relation("Artifact", many=True, edge_kinds=("generated", "seen"), doc="artifacts it saved"),
+        "inputs": Relation("Artifact", many=True, through=_USED, doc="artifacts it read"),
+        "outputs": Relation("Artifact", many=True, through=_SAVED, doc="artifacts it saved"),
+        "collections": Relation("Collection", "id", "run_id", many=True, doc="collections it made"),
+        **_ANNOTATIONS,
     },
     mutable=("name", "reference", "reference_type"),
     search=("name", "uid", "reference"),
@@ -191,10 +265,12 @@ ARTIFACT: Final = Registry(
         "revises": Relation("Artifact", "revises_id", doc="previous version"),
         "revised_by": Relation("Artifact", "id", "revises_id", many=True, doc="next version"),
         "versions": Relation("Artifact", "stem", "stem", many=True, doc="all versions, this one included"),
-        "input_of_runs": Relation("Run", many=True, edge_kinds=("used",), doc="runs that read it"),
+        "input_of_runs": Relation("Run", many=True, through=_USED.turned(), doc="runs that read it"),
         "output_of_runs": Relation(
-            "Run", many=True, edge_kinds=("generated", "seen"), doc="runs that saved it, not only the first"
+            "Run", many=True, through=_SAVED.turned(), doc="runs that saved it, not only the first"
         ),
+        "collections": _links("member", "Collection", "collections that hold it", back=True),
+        **_ANNOTATIONS,
     },
     aliases={"accessor": "otype", "n_objects": "n_files"},
     mutable=("description", "version", "kind"),
@@ -203,7 +279,89 @@ ARTIFACT: Final = Registry(
     lookup_field="key",
 )
 
+COLLECTION: Final = Registry(
+    "Collection",
+    schema.COLLECTIONS,
+    ARTIFACT_STEM_LENGTH + VERSION_LENGTH,
+    {
+        "artifacts": _links("member", "Artifact", "artifacts it holds, in their order", order="place"),
+        "run": Relation("Run", "run_id", doc="run that made it"),
+        "transform": Relation("Transform", "transform_id", doc="code of that run"),
+        "created_by": Relation("User", "created_by_id", doc="user who made it"),
+        "revises": Relation("Collection", "revises_id", doc="previous version"),
+        "revised_by": Relation("Collection", "id", "revises_id", many=True, doc="next version"),
+        "versions": Relation("Collection", "stem", "stem", many=True, doc="all versions, this one included"),
+        **_ANNOTATIONS,
+    },
+    aliases={"name": "key"},
+    mutable=("description", "version"),
+    search=("key", "description", "uid"),
+    shown=("uid", "version", "is_latest", "key", "description", "n_artifacts", "created_at"),
+    lookup_field="key",
+)
+
+ULABEL: Final = Registry(
+    "ULabel",
+    schema.ULABELS,
+    SHORT_UID_LENGTH,
+    {
+        "created_by": Relation("User", "created_by_id", doc="user who defined it"),
+        **_kinship("ULabel"),
+        **_annotated_with("ulabel", "label"),
+    },
+    hidden=(*_BOOKKEEPING, "type_key"),
+    mutable=("description", "reference", "reference_type"),
+    search=("name", "description", "uid"),
+    shown=("uid", "name", "is_type", "description", "created_at"),
+    lookup_field="name",
+)
+
+RECORD: Final = Registry(
+    "Record",
+    schema.RECORDS,
+    RECORD_UID_LENGTH,
+    {
+        "created_by": Relation("User", "created_by_id", doc="user who defined it"),
+        **_kinship("Record"),
+        **_annotated_with("record", "record"),
+    },
+    hidden=(*_BOOKKEEPING, "type_key"),
+    mutable=("description", "reference", "reference_type"),
+    search=("name", "description", "uid"),
+    shown=("uid", "name", "is_type", "description", "created_at"),
+    lookup_field="name",
+)
+
+FEATURE: Final = Registry(
+    "Feature",
+    schema.FEATURES,
+    FEATURE_UID_LENGTH,
+    {
+        "created_by": Relation("User", "created_by_id", doc="user who defined it"),
+        **_measured_on(),
+    },
+    mutable=("unit", "description", "synonyms"),
+    search=("name", "description", "uid"),
+    shown=("uid", "name", "dtype", "unit", "description", "created_at"),
+    lookup_field="name",
+)
+
+PROJECT: Final = Registry(
+    "Project",
+    schema.PROJECTS,
+    PROJECT_UID_LENGTH,
+    {
+        "created_by": Relation("User", "created_by_id", doc="user who created it"),
+        **_annotated_with("project", "project"),
+    },
+    mutable=("description", "url"),
+    search=("name", "description", "uid"),
+    shown=("uid", "name", "description", "url", "created_at"),
+    lookup_field="name",
+)
+
 REGISTRIES: Final[Mapping[str, Registry]] = {
-    registry.name: registry for registry in (USER, STORAGE, TRANSFORM, RUN, ARTIFACT)
+    registry.name: registry
+    for registry in (USER, STORAGE, TRANSFORM, RUN, ARTIFACT, COLLECTION, ULABEL, RECORD, FEATURE, PROJECT)
 }
 """Every registry by its name."""

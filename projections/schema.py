@@ -183,5 +183,118 @@ EDGES: Final = Table(
     indexes=(("artifact_id", "kind", "run_id"),),
 )  # fmt: skip
 
-TABLES: Final = (USERS, STORES, SESSIONS, STORAGES, TRANSFORMS, ENVIRONMENTS, RUNS, ARTIFACTS, EDGES)
+_REFERENCE: Final = (
+    Column("reference", null=True, doc="URL or id elsewhere"),
+    Column("reference_type", null=True, doc="what the reference is"),
+)
+_TYPED: Final = (
+    Column("name", doc="name"),
+    Column("description", null=True, doc="free text"),
+    Column("is_type", "bool", doc="it groups others and is no instance itself"),
+    Column("type_id", "id", null=True, doc="what it is an instance of"),
+    # NULLs are all different to a uniqueness rule; this column is empty where the type is missing.
+    Column("type_key", doc="id of the type, or empty"),
+    *_REFERENCE,
+)
+
+ULABELS: Final = Table(
+    "ulabels",
+    (_POSITION, _ID, _REVISION, _UID, *_TYPED, _CREATED_AT, _UPDATED_AT, _CREATED_BY),
+    unique=(("id",), ("uid",), ("name", "type_key")),
+    indexes=(("type_id",),),
+)
+
+RECORDS: Final = Table(
+    "records",
+    (_POSITION, _ID, _REVISION, _UID, *_TYPED, _CREATED_AT, _UPDATED_AT, _CREATED_BY),
+    unique=(("id",), ("uid",), ("name", "type_key")),
+    indexes=(("type_id",),),
+)
+
+FEATURES: Final = Table(
+    "features",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("name", doc="name"),
+        Column("dtype", doc="type of its values"),
+        Column("unit", null=True, doc="unit of its values"),
+        Column("description", null=True, doc="free text"),
+        Column("synonyms", "json", doc="other names"),
+        _CREATED_AT, _UPDATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",), ("uid",), ("name",)),
+)  # fmt: skip
+
+PROJECTS: Final = Table(
+    "projects",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("name", doc="name"),
+        Column("description", null=True, doc="free text"),
+        Column("url", null=True, doc="where more is written about it"),
+        _CREATED_AT, _UPDATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",), ("uid",), ("name",)),
+)  # fmt: skip
+
+COLLECTIONS: Final = Table(
+    "collections",
+    (
+        _POSITION, _ID, _REVISION, _UID,
+        Column("stem", doc="the characters of the uid that all versions share"),
+        Column("version_number", "int", doc="place in the family, from 0"),
+        Column("is_latest", "bool", doc="no later version exists"),
+        Column("version", null=True, doc="version tag"),
+        Column("key", doc="name, the same for a family"),
+        Column("description", null=True, doc="free text"),
+        Column("hash", doc="SHA-256 over the artifacts' hashes"),
+        Column("n_artifacts", "int", doc="number of artifacts"),
+        Column("run_id", "id", null=True, doc="run that made it"),
+        Column("transform_id", "id", null=True, doc="transform version of that run"),
+        Column("revises_id", "id", null=True, doc="previous version"),
+        _CREATED_AT, _UPDATED_AT, _CREATED_BY,
+    ),
+    unique=(("id",), ("uid",), ("stem", "version_number"), ("key", "version_number")),
+    indexes=(("run_id",), ("transform_id",), ("created_by_id",)),
+)  # fmt: skip
+
+LINKS: Final = Table(
+    "links",
+    (
+        _POSITION,
+        Column("kind", doc="ulabel, record or project: put on the source; parent: of the source; member: artifact in the source"),
+        Column("source_id", "id", doc="the annotated record, the child, or the collection"),
+        Column("target_id", "id", doc="the label, record, project, parent, or artifact"),
+        Column("place", "int", doc="order among the members of a collection, from 0; else 0"),
+        Column("at", "time", doc="when"),
+        Column("actor_id", "id", null=True, doc="who"),
+    ),
+    # An event may make several links, so that no single column is the key.
+    key=("position", "place"),
+    unique=(("source_id", "kind", "target_id"),),
+    indexes=(("target_id", "kind", "source_id"),),
+)  # fmt: skip
+
+FEATURE_VALUES: Final = Table(
+    "feature_values",
+    (
+        _POSITION,
+        Column("place", "int", doc="order within the event, from 0"),
+        Column("subject_id", "id", doc="the artifact, run or collection"),
+        Column("feature_id", "id", doc="the feature"),
+        Column("value", "json", doc="the value"),
+        Column("text_value", null=True, doc="the value, if it is text, a date, a time, or the id of a category"),
+        Column("number_value", "real", null=True, doc="the value, if it is a number; 1 and 0 for true and false"),
+        Column("at", "time", doc="when"),
+        Column("actor_id", "id", null=True, doc="who"),
+    ),
+    key=("position", "place"),
+    unique=(("subject_id", "feature_id"),),
+    indexes=(("feature_id", "number_value"), ("feature_id", "text_value")),
+)  # fmt: skip
+
+TABLES: Final = (
+    USERS, STORES, SESSIONS, STORAGES, TRANSFORMS, ENVIRONMENTS, RUNS, ARTIFACTS, EDGES, ULABELS, RECORDS, FEATURES, PROJECTS,
+    COLLECTIONS, LINKS, FEATURE_VALUES,
+)  # fmt: skip
 """Every projection table, in the order in which they are created and compared."""

@@ -17,15 +17,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["id", "text", "int", "bool", "time", "json"]
+Kind: TypeAlias = Literal["id", "text", "int", "real", "bool", "time", "json"]
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 
 _SQL_TYPES: Final[dict[Dialect, dict[Kind, str]]] = {
-    "sqlite": {"id": "TEXT", "text": "TEXT", "int": "INTEGER", "bool": "INTEGER", "time": "TEXT", "json": "TEXT"},
+    "sqlite": {
+        "id": "TEXT",
+        "text": "TEXT",
+        "int": "INTEGER",
+        "real": "REAL",
+        "bool": "INTEGER",
+        "time": "TEXT",
+        "json": "TEXT",
+    },
     "postgresql": {
         "id": 'TEXT COLLATE "C"',
         "text": 'TEXT COLLATE "C"',
         "int": "BIGINT",
+        "real": "DOUBLE PRECISION",
         "bool": "SMALLINT",
         "time": 'TEXT COLLATE "C"',
         "json": 'TEXT COLLATE "C"',
@@ -56,19 +65,23 @@ class Table:
 
     Attributes:
         name: Name in the database.
-        columns: Columns; the first is the primary key.
+        columns: Columns; the first is the primary key unless `key` names others.
         unique: Column groups that are unique; named `unique_<table>_<columns>`.
         indexes: Column groups that are indexed.
+        key: Columns of the primary key, which is also the order of the rows.
+        names: Names of all columns.
     """
 
     name: str
     columns: tuple[Column, ...]
     unique: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    key: tuple[str, ...] = ()
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(column.name for column in self.columns))
+        object.__setattr__(self, "key", self.key or self.names[:1])
 
     def column(self, name: str) -> Column:
         """Look a column up by name."""
@@ -112,8 +125,26 @@ class Update:
         return f"UPDATE {self.table.name} SET {assignments} WHERE {conditions}"  # noqa: S608 - names from the schema only
 
 
-Statement: TypeAlias = Insert | Update
-Scalar: TypeAlias = "str | int | None"
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the rows found by some columns: a link that was taken away, never a record.
+
+    Attributes:
+        table: The table.
+        where: Columns to compare, in the order of the parameters.
+    """
+
+    table: Table
+    where: tuple[str, ...]
+
+    def sql(self) -> str:
+        """Write the statement."""
+        conditions = " AND ".join(f"{name} = ?" for name in self.where)
+        return f"DELETE FROM {self.table.name} WHERE {conditions}"  # noqa: S608 - names from the schema only
+
+
+Statement: TypeAlias = Insert | Update | Delete
+Scalar: TypeAlias = "str | int | float | None"
 Operation: TypeAlias = tuple[Statement, tuple[Scalar, ...]]
 
 
@@ -121,9 +152,12 @@ def create_table(table: Table, dialect: Dialect) -> str:
     """Write the DDL of a table without its secondary indexes."""
     types = _SQL_TYPES[dialect]
     lines = []
-    for number, column in enumerate(table.columns):
-        constraint = " PRIMARY KEY" if number == 0 else "" if column.null else " NOT NULL"
+    for column in table.columns:
+        # Only a key of one column of whole numbers is SQLite's own row number.
+        constraint = " PRIMARY KEY" if table.key == (column.name,) else "" if column.null else " NOT NULL"
         lines.append(f"    {column.name} {types[column.kind]}{constraint}")
+    if len(table.key) > 1:
+        lines.append(f"    PRIMARY KEY ({', '.join(table.key)})")
     body = ",\n".join(lines)
     return f"CREATE TABLE {table.name} (\n{body}\n){' STRICT' if dialect == 'sqlite' else ''}"
 

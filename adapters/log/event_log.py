@@ -280,7 +280,7 @@ def apply_operations(transaction: Transaction, events: Sequence[RecordedEvent]) 
 def read_table(reader: Reader, table: Table) -> Iterator[Row]:
     """Stream the rows of a projection table in the order of its primary key."""
     names = ", ".join(table.names)
-    return reader.stream(f"SELECT {names} FROM {table.name} ORDER BY {table.names[0]}")  # noqa: S608 - names from the schema only
+    return reader.stream(f"SELECT {names} FROM {table.name} ORDER BY {', '.join(table.key)}")  # noqa: S608 - names from the schema only
 
 
 def to_recorded(row: Row) -> RecordedEvent:

@@ -288,7 +288,7 @@ def _write_tracking(transaction: Transaction, tracking: Tracking) -> None:
     transaction.execute(sql, (tracking.notification_id, tracking.application_name))
 
 
-def _columns(stored: StoredEvent, position: int, now: str) -> tuple[Scalar, ...]:
+def _columns(stored: StoredEvent, position: int, now: str) -> tuple[str | int | None, ...]:
     """Lay out the columns of an event that the leaf hash covers, in the order of the table."""
     try:
         payload = stored.state.decode()

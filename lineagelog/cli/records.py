@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lineagelog.projections.lineage import Graph
     from lineagelog.projections.registry import Registry
-    from lineagelog.record import Record
+    from lineagelog.record import BaseRecord
 
 _MAX_TREE_DEPTH: Final = 12
 _LISTED: Final = 50
@@ -218,7 +218,7 @@ def _conditions(where: list[str]) -> dict[str, Any]:
     return conditions
 
 
-def _record_object(record: Record) -> dict[str, Any]:
+def _record_object(record: BaseRecord) -> dict[str, Any]:
     """Build the JSON form of a record."""
     user = record.created_by
     fields = {name: getattr(record, name) for name in record.registry.fields}

@@ -42,7 +42,8 @@ def test_info_tells_what_the_store_holds(prov: Any, story_on_each: Any, head: Ca
     found = prov("info", "--json").object
     position, root = head()
     assert (found["position"], found["root"]) == (position, root)
-    assert found["counts"] == {"artifacts": 2, "runs": 1, "transforms": 1, "users": 2, "storages": 1}
+    held = {name: count for name, count in found["counts"].items() if count}
+    assert held == {"artifacts": 2, "runs": 1, "transforms": 1, "users": 2, "storages": 1}
     assert found["user"] == "ana"
     assert found["content_bytes"] == 16
     assert found["database_bytes"] > 10_000

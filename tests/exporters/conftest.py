@@ -10,7 +10,26 @@ from typing import Any
 import pytest
 
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.annotation import (
+    FeatureDefined,
+    FeatureUpdated,
+    FeatureValuesRemoved,
+    FeatureValuesSet,
+    LabelAttached,
+    LabelDefined,
+    LabelDetached,
+    LabelUpdated,
+    ParentAdded,
+    ParentRemoved,
+    ProjectAssigned,
+    ProjectCreated,
+    ProjectUnassigned,
+    ProjectUpdated,
+    RecordDefined,
+    RecordUpdated,
+)
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated
+from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
 from lineagelog.domain.event import Change, Event, NewEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
 from lineagelog.domain.run import (
@@ -87,6 +106,25 @@ class Recorder:
         )
         self.add(name, fact, actor=actor, run=run)
 
+    def collect(self, name: str, members: list[str], run: str | None, *, number: int = 0, **details: Any) -> None:
+        fact = CollectionRegistered(
+            uid=versioned_uid(details.pop("stem", f"{name:0>16}"), number),
+            version_number=number,
+            key=details.pop("key", name),
+            artifacts=[self.ids[member] for member in members],
+            hash=f"{number:064x}",
+            run=self.ids[run] if run else None,
+            **details,
+        )
+        self.add(name, fact, actor="ada", run=run)
+
+    def label(self, name: str, subject: str, registry: str, *, of: str = "ULabel", **envelope: Any) -> None:
+        self.add(name, LabelAttached(label=self.ids[subject], registry=of, subject=registry), **envelope)
+
+    def value(self, name: str, registry: str, values: dict[str, Any], **envelope: Any) -> None:
+        changes = {self.ids[feature]: Change(None, value) for feature, value in values.items()}
+        self.add(name, FeatureValuesSet(values=changes, subject=registry), **envelope)
+
 
 def record_basics(log: EventLog) -> Recorder:
     """A store with one user, one storage location, one transform."""
@@ -110,7 +148,7 @@ def record_basics(log: EventLog) -> Recorder:
 
 
 def record_rich(log: EventLog) -> Recorder:
-    """A store in which every event of the foundation happens."""
+    """A store in which every kind of event happens."""
     r = record_basics(log)
     r.add("store", StorageMadeDefault(storage=r.ids["storage"]), actor="ada")
     r.add("store", LoginFailed(handle="mallory", why="no such user"))
@@ -188,13 +226,73 @@ def record_rich(log: EventLog) -> Recorder:
     r.add("child", failed, actor="bob")
     r.add("nobody", RunAborted(finished_at="2026-11-21T09:05:01.000000Z", why="SIGINT"))
     r.add("bob", UserLoggedOut(session=session), actor="bob")
+    define_vocabulary(r)
+    annotate(r)
     r.flush()
     return r
 
 
+FEATURES = {
+    "weight": "float", "count": "int", "note": "str", "valid": "bool", "day": "date", "moment": "datetime",
+    "layout": "dict", "phase": "cat", "quality": "cat[ULabel]", "sample": "cat[Record]",
+}  # fmt: skip
+
+
+def define_vocabulary(r: Recorder) -> None:
+    """Define labels and records with types and parents, a feature of each type, and projects."""
+    r.add("grade", LabelDefined(uid="Lgrade01", name="Grade", is_type=True), actor="ada")
+    good = LabelDefined(uid="Lgood001", name=HOSTILE, type=r.ids["grade"], reference="x", description="d")
+    r.add("good", good, actor="ada")
+    r.add("good", LabelUpdated(changes={"name": Change(HOSTILE, f"good {HOSTILE}")}), actor="bob")
+    r.add("fine", LabelDefined(uid="Lfine001", name="fine", type=r.ids["grade"]), actor="bob")
+    r.add("unused", LabelDefined(uid="Lunused1", name="unused"), actor="bob")
+    r.add("fine", ParentAdded(parent=r.ids["good"], registry="ULabel"), actor="bob")
+    r.add("fine", ParentAdded(parent=r.ids["unused"], registry="ULabel"), actor="bob")
+    r.add("fine", ParentRemoved(parent=r.ids["unused"], registry="ULabel"), actor="bob")
+    r.add("Sample", RecordDefined(uid="Rsample000000000", name="Sample", is_type=True), actor="ada")
+    r.add("p53", RecordDefined(uid="Rp53000000000000", name="P53", type=r.ids["Sample"]), actor="ada")
+    r.add("p53", RecordUpdated(changes={"description": Change(None, HOSTILE)}), actor="ada")
+    for name, dtype in FEATURES.items():
+        r.add(name, FeatureDefined(uid=f"F{name:0>11}", name=name, dtype=dtype, synonyms=["w", "é"]), actor="ada")
+    r.add("weight", FeatureUpdated(changes={"unit": Change(None, "kg")}), actor="ada")
+    r.add("screen", ProjectCreated(uid="Pscreen00000", name="Screen", description=HOSTILE), actor="bob")
+    r.add("screen", ProjectUpdated(changes={"url": Change(None, "https://example.org/screen")}), actor="bob")
+    r.add("idle", ProjectCreated(uid="Pidle0000000", name="Idle"), actor="bob")
+
+
+def annotate(r: Recorder) -> None:
+    """Put annotations on artifacts, runs and collections, in runs and outside, and take some back."""
+    r.collect("first", ["table", "raw"], None, key="set", description=HOSTILE)
+    stem = f"{'first':0>16}"
+    r.collect("second", ["figure", "table", "raw"], "parent", number=1, stem=stem, key="set", revises=r.ids["first"])
+    r.add("second", CollectionUpdated(changes={"description": Change(None, "all")}), actor="ada")
+    r.label("table", "fine", "Artifact", actor="bob", run="parent")
+    r.label("table", "p53", "Artifact", of="Record", actor="bob", run="child")
+    r.label("figure", "p53", "Artifact", of="Record")
+    r.label("parent", "good", "Run", actor="ada")
+    r.label("second", "unused", "Collection", actor="ada")
+    r.label("raw", "good", "Artifact", actor="ada")
+    r.add("raw", LabelDetached(label=r.ids["good"], registry="ULabel", subject="Artifact"), actor="ada")
+    for subject, registry in (("table", "Artifact"), ("parent", "Run"), ("second", "Collection"), ("raw", "Artifact")):
+        r.add(subject, ProjectAssigned(project=r.ids["screen"], subject=registry), actor="ada")
+    r.add("raw", ProjectUnassigned(project=r.ids["screen"], subject="Artifact"), actor="ada")
+    values: dict[str, Any] = {
+        "weight": 2, "count": 3, "note": HOSTILE, "valid": True, "day": "2026-11-21", "moment": "2026-11-21T08:00:00.000000Z",
+        "layout": {"b": [1, HOSTILE]}, "phase": "late", "quality": r.ids["good"], "sample": r.ids["p53"],
+    }  # fmt: skip
+    r.value("table", "Artifact", values, actor="bob", run="parent")
+    r.value("table", "Artifact", {"count": 4}, actor="ada")
+    r.value("child", "Run", {"weight": 0.5, "note": "x"})
+    removed = {r.ids["note"]: Change("x", None)}
+    r.add("child", FeatureValuesRemoved(values=removed, subject="Run"), actor="ada")
+    r.value("first", "Collection", {"valid": False}, actor="ada")
+
+
 def record_many(log: EventLog, n: int) -> None:
-    """A chain of runs of which each reads two artifacts and saves ten, `n` artifacts in all."""
+    """A chain of runs of which each reads two artifacts, and saves, annotates and collects ten; `n` artifacts in all."""
     r = record_basics(log)
+    r.add("bob", UserRegistered(uid="Bob00001", handle="bob"))
+    define_vocabulary(r)
     for number in range(n // 10):
         run = f"run{number}"
         r.start(run, "clean")
@@ -204,6 +302,10 @@ def record_many(log: EventLog, n: int) -> None:
         for output in range(10):
             name = f"artifact{number * 10 + output}"
             r.save(name, run, key=f"data/{name}.csv", suffix=".csv", hash=f"{number * 10 + output:064x}")
+            r.label(name, "good", "Artifact", actor="ada", run=run)
+            r.value(name, "Artifact", {"weight": 0.5, "note": name}, actor="ada", run=run)
+        r.collect(f"collection{number}", [f"artifact{number * 10 + output}" for output in range(10)], run)
+        r.add(run, ProjectAssigned(project=r.ids["screen"], subject="Run"), actor="ada")
         r.add(run, RunFinished(finished_at="2026-11-21T09:05:00.123456Z"), actor="ada")
         if len(r.pending) > 10_000:
             r.flush()
@@ -212,7 +314,7 @@ def record_many(log: EventLog, n: int) -> None:
 
 @pytest.fixture
 def rich(log: EventLog) -> EventLog:
-    """A store in which every event of the foundation happened, on each database."""
+    """A store in which every kind of event happened, on each database."""
     return record_rich(log).log
 
 

@@ -15,7 +15,7 @@ from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.exporters.mapping import ALL, Export, Scope
 from lineagelog.exporters.provjson import write_provjson
 from lineagelog.exporters.provn import write_provn
-from lineagelog.exporters.statement import Bundle, Entity, Moment, Name, Usage
+from lineagelog.exporters.statement import Bundle, Day, Entity, Membership, Moment, Name, Usage
 from lineagelog.exporters.vocabulary import store_prefixes
 
 SCOPES = [ALL, Scope("artifact", "0000000000figure0000"), Scope("run", "Run0000000parent", direction="both")]
@@ -33,12 +33,14 @@ def test_a_streamed_export_reads_back_as_the_document(rich: EventLog, fmt: str, 
     assert ProvDocument.deserialize(content=text, format=FORMATS[fmt]) == document
 
 
-def test_a_lost_statement_would_be_noticed(memory: Any, exporting: Any) -> None:
+@pytest.mark.parametrize("keyword", ["wasInformedBy", "hadMember"])
+def test_a_lost_statement_would_be_noticed(memory: Any, exporting: Any, keyword: str) -> None:
     from prov.model import ProvDocument
 
     text = exporting(memory.log, "prov-n").decode()
     lines = text.splitlines(keepends=True)
-    kept = [line for line in lines if not line.lstrip().startswith("wasInformedBy")]
+    lost = next(line for line in lines if line.lstrip().startswith(keyword))
+    kept = [line for line in lines if line is not lost]
     assert len(kept) == len(lines) - 1
     changed = ProvDocument.deserialize(content="".join(kept), format="provn")
     assert changed != exporting.document(memory.log)
@@ -96,12 +98,14 @@ def _export(text: str, number: int, number_: float, flag: bool) -> Export:
         (Name("ll:double"), number_),
         (Name("ll:flag"), flag),
         (Name("ll:at"), Moment("2026-11-21T03:22:44.540332Z")),
+        (Name("ll:on"), Day("2026-11-21")),
         (Name("prov:type"), Name("ll:Thing")),
         (Name("prov:type"), Name("ll:Other")),
     )
     usage = Usage(Name("usage:1"), Name("run:1"), Name("artifact:1"), None, ((Name("ll:text"), text),))
     bundle = Name("export:1-all")
-    statements = [Entity(bundle), Bundle(bundle), Entity(Name("artifact:1"), attributes), usage]
+    membership = Membership(None, Name("project:1"), Name("artifact:1"))
+    statements = [Entity(bundle), Bundle(bundle), Entity(Name("artifact:1"), attributes), usage, membership]
     return Export(store_prefixes("https://example.org/é x", "S1"), bundle, {}, iter(statements))
 
 
@@ -120,13 +124,15 @@ def test_any_value_reads_back(fmt: str, text: str, number: int, double: float, f
     content = "".join(write(_export(text, number, double, flag)))
     document = ProvDocument.deserialize(content=content.encode(), format=FORMATS[fmt])
     (bundle,) = document.bundles
-    entity, usage = bundle.records
+    entity, usage, membership = bundle.records
     found = {str(name): value for name, value in entity.attributes if str(name).startswith("ll:")}
     assert found["ll:text"] == text
     assert found["ll:number"] == number
     assert found["ll:double"] == double
     assert found["ll:flag"] is flag
     assert found["ll:at"].isoformat() == "2026-11-21T03:22:44.540332+00:00"
+    assert (found["ll:on"].value, str(found["ll:on"].datatype)) == ("2026-11-21", "xsd:date")
+    assert [str(value) for _, value in membership.attributes] == ["project:1", "artifact:1"]
     assert {str(name) for name in entity.get_asserted_types()} == {"ll:Thing", "ll:Other"}
     assert [value for name, value in usage.attributes if str(name) == "ll:text"] == [text]
     assert entity.identifier.uri == "https://example.org/%C3%A9%20x/S1/artifact/1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -12,7 +13,9 @@ import pytest
 
 from lineagelog.adapters.log import sqlite
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.annotation import FeatureDefined, LabelDefined, ParentAdded, RecordDefined
 from lineagelog.domain.errors import ExportError, RecordNotFoundError, UnknownFormatError
+from lineagelog.domain.user import UserRegistered
 from lineagelog.exporters.export import FORMATS, export
 from lineagelog.exporters.mapping import Scope
 
@@ -108,6 +111,83 @@ def test_a_part_names_nothing_that_it_does_not_hold(rich: EventLog, exporting: A
                     and term not in ("prov:time", "prov:generation", "prov:usage", "ll:how", "ll:role")
                 }
                 assert named <= held, (kind, relation)
+        for kind in ("entity", "activity", "agent"):
+            for name, element in bundle[kind].items():
+                assert set(_references(element)) <= held, name
+
+
+def _references(element: dict[str, Any]) -> Iterator[str]:
+    """Hand out the records that the attributes of an element name."""
+    for term in ("oa:hasTarget", "oa:hasBody", "ll:feature", "ll:ofType", "ll:parent", "ll:project", "ll:environment"):
+        values = element.get(term, [])
+        for value in values if isinstance(values, list) else [values]:
+            yield value["$"]
+
+
+def test_a_part_holds_the_annotations_of_its_records_and_what_they_use(rich: EventLog, exporting: Any) -> None:
+    (bundle,) = json.loads(exporting(rich, "prov-json", Scope("artifact", TABLE)))["bundle"].values()
+    notes = [entity for name, entity in bundle["entity"].items() if name.startswith("annotation:")]
+    targets = {target for note in notes for target in _references({"oa:hasTarget": note["oa:hasTarget"]})}
+    # The child is upstream, since it saved the table again.
+    assert targets == {f"artifact:{TABLE}", "run:Run0000000parent", "run:Run00000000child"}
+    labels = {name for name in bundle["entity"] if name.startswith(("label:", "record:", "project:"))}
+    # With the type and the parent of each; the label that was put on something else is not among them.
+    assert labels == {
+        "label:Lgrade01", "label:Lgood001", "label:Lfine001", "record:Rsample000000000", "record:Rp53000000000000",
+        "project:Pscreen00000",
+    }  # fmt: skip
+    assert "user:Bob00001" in bundle["agent"]
+
+
+def test_a_part_holds_what_only_an_annotation_leads_to(basics: Any, exporting: Any) -> None:
+    basics.add("bob", UserRegistered(uid="Bob00001", handle="bob"))
+    for name in ("above", "middle", "below"):
+        basics.add(name, LabelDefined(uid=f"L{name:0>7}", name=name), actor="ada")
+    for child, parent in (("below", "middle"), ("middle", "above")):
+        basics.add(child, ParentAdded(parent=basics.ids[parent], registry="ULabel"), actor="ada")
+    basics.add("type", RecordDefined(uid="R00000000000type", name="type", is_type=True), actor="ada")
+    basics.add("mouse", RecordDefined(uid="R0000000000mouse", name="mouse", type=basics.ids["type"]), actor="ada")
+    basics.add("animal", FeatureDefined(uid="F00000animal", name="animal", dtype="cat[Record]"), actor="ada")
+    basics.save("out", None)
+    basics.start("later", "clean")
+    basics.label("out", "below", "Artifact", actor="bob", run="later")
+    basics.value("out", "Artifact", {"animal": basics.ids["mouse"]}, actor="ada")
+    basics.flush()
+    (bundle,) = json.loads(exporting(basics.log, "prov-json", Scope("artifact", f"{'out':0>16}0000")))[
+        "bundle"
+    ].values()
+    labels = {name: entity for name, entity in bundle["entity"].items() if name.startswith("label:")}
+    assert {name: list(_references(entity)) for name, entity in labels.items()} == {
+        "label:L00above": [], "label:L0middle": ["label:L00above"], "label:L00below": ["label:L0middle"],
+    }  # fmt: skip
+    assert {"record:R0000000000mouse", "record:R00000000000type"} <= bundle["entity"].keys()
+    assert "user:Bob00001" in bundle["agent"]
+    # The run in which the label was put on it made nothing that the artifact came of.
+    assert "wasInformedBy" not in bundle
+
+
+def test_each_label_keeps_its_own_parents(basics: Any, exporting: Any) -> None:
+    for name in ("a", "b", "c", "d"):
+        basics.add(name, LabelDefined(uid=f"L000000{name}", name=name))
+    for child, parent in (("d", "a"), ("c", "b"), ("c", "a"), ("b", "a")):
+        basics.add(child, ParentAdded(parent=basics.ids[parent], registry="ULabel"))
+    basics.flush()
+    (bundle,) = json.loads(exporting(basics.log, "prov-json"))["bundle"].values()
+    labels = {name[-1]: entity for name, entity in bundle["entity"].items() if name.startswith("label:")}
+    assert {name: [parent[-1] for parent in _references(entity)] for name, entity in labels.items()} == {
+        "a": [], "b": ["a"], "c": ["b", "a"], "d": ["a"],
+    }  # fmt: skip
+
+
+def test_a_run_is_exported_with_the_collections_it_made(rich: EventLog, exporting: Any) -> None:
+    text, summary = exporting.with_summary(rich, "prov-json", Scope("run", "Run0000000parent"))
+    (bundle,) = json.loads(text)["bundle"].values()
+    assert {name for name in bundle["entity"] if name.startswith("collection:")} == {"collection:00000000000first0001"}
+    members = [m["prov:entity"] for m in bundle["hadMember"].values() if m["prov:collection"].startswith("collection:")]
+    assert members == [f"artifact:{TABLE}", "artifact:0000000000000raw0000"]
+    assert summary.left_out["collections"] == 1
+    # Two of the other collection, and the figure in this one, which is not of this run.
+    assert summary.left_out["members"] == 3
 
 
 def test_a_part_says_what_was_left_out(rich: EventLog, exporting: Any) -> None:
@@ -119,6 +199,12 @@ def test_a_part_says_what_was_left_out(rich: EventLog, exporting: Any) -> None:
     assert summary.left_out["artifacts"] == 6 - n_artifacts > 0
     assert summary.left_out["inputs"] == 4 - len(bundle["used"]) > 0
     assert summary.left_out["sessions"] == 1
+    n_notes = sum(name.startswith("annotation:") for name in bundle["entity"])
+    assert summary.left_out["annotations"] == 20 - n_notes > 0
+    for kind, total in (("labels", 4), ("records", 2), ("features", 10), ("projects", 2), ("collections", 2)):
+        held = sum(name.startswith(f"{kind[:-1]}:") for name in bundle["entity"])
+        assert summary.left_out[kind] == total - held, kind
+    assert summary.left_out["members"] == 5
     about = next(entity for name, entity in document["entity"].items() if name.startswith("export:"))
     assert about["ll:leftOutArtifacts"] == {"$": str(summary.left_out["artifacts"]), "type": "xsd:int"}
     assert about["ll:scope"] == f"artifact {FIGURE}"

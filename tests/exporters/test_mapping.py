@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.annotation import FeatureDefined, LabelDefined
 from lineagelog.domain.artifact import ArtifactRegistered
 from lineagelog.domain.errors import ExportError
 from lineagelog.domain.event import TOPICS
@@ -20,10 +22,13 @@ from lineagelog.exporters.statement import (
     Attribution,
     Bundle,
     Communication,
+    Day,
     Delegation,
     Derivation,
     Entity,
     Generation,
+    Membership,
+    Moment,
     Name,
     Specialization,
     Usage,
@@ -32,6 +37,7 @@ from lineagelog.exporters.statement import (
 PARENT, CHILD = Name("run:Run0000000parent"), Name("run:Run00000000child")
 RAW, FOLDER = Name("artifact:0000000000000raw0000"), Name("artifact:0000000000folder0000")
 TABLE, TABLE2 = Name("artifact:00000000000table0000"), Name("artifact:00000000000table0001")
+FIRST, SECOND = Name("collection:00000000000first0000"), Name("collection:00000000000first0001")
 REVISION = (Name("prov:type"), Name("prov:Revision"))
 
 
@@ -84,10 +90,11 @@ def test_no_two_kinds_of_record_share_a_name(statements: list[Any]) -> None:
     assert not entities & agents
 
 
-def test_every_artifact_has_exactly_one_generation(statements: list[Any]) -> None:
+def test_every_artifact_collection_and_annotation_has_exactly_one_generation(statements: list[Any]) -> None:
     generated = Counter(generation.entity for generation in of(Generation, statements))
     artifacts = {name for name in by_id(Entity, statements) if name.startswith("artifact:")}
-    assert set(generated) == artifacts
+    others = {name for name in by_id(Entity, statements) if name.startswith(("collection:", "annotation:"))}
+    assert set(generated) == artifacts | others
     assert len(artifacts) == 6
     assert set(generated.values()) == {1}
     by_entity = {generation.entity: generation for generation in of(Generation, statements)}
@@ -131,8 +138,13 @@ def test_a_version_revises_the_one_before_and_specialises_its_family(statements:
         for derivation in of(Derivation, statements)
         if REVISION in derivation.attributes
     }
-    assert revisions == {(TABLE2, TABLE), ("transform:Clean00000000001", "transform:Clean00000000000")}
+    assert revisions == {
+        (TABLE2, TABLE),
+        ("transform:Clean00000000001", "transform:Clean00000000000"),
+        (SECOND, FIRST),
+    }
     families = {(s.specific_entity, s.general_entity) for s in of(Specialization, statements)}
+    assert {(FIRST, "collection-family:00000000000first"), (SECOND, "collection-family:00000000000first")} <= families
     assert {(TABLE, "artifact-family:00000000000table"), (TABLE2, "artifact-family:00000000000table")} <= families
     entities = by_id(Entity, statements)
     for specific, general in families:
@@ -182,7 +194,8 @@ def test_content_seen_again_is_an_attribute_of_the_run(statements: list[Any]) ->
 
 
 def test_a_nested_run_was_informed_by_its_parent(statements: list[Any]) -> None:
-    assert [(c.informed, c.informant) for c in of(Communication, statements)] == [(CHILD, PARENT)]
+    informed = [(c.informed, c.informant) for c in of(Communication, statements)]
+    assert [pair for pair in informed if pair[0].startswith("run:")] == [(CHILD, PARENT)]
 
 
 def test_a_session_is_an_activity_of_its_user(statements: list[Any]) -> None:
@@ -205,6 +218,157 @@ def test_current_values_follow_an_update(statements: list[Any]) -> None:
     figure = by_id(Entity, statements)[Name("artifact:0000000000figure0000")]
     assert values(figure, "dcterms:description") == ["a figure"]
     assert values(figure, "dcterms:modified")
+
+
+def annotations(statements: list[Any], type_: str) -> list[Any]:
+    return [entity for entity in of(Entity, statements) if type_ in values(entity, "prov:type")]
+
+
+def test_a_definition_has_its_current_values_type_and_parents(statements: list[Any], hostile: str) -> None:
+    entities = by_id(Entity, statements)
+    good, fine = entities[Name("label:Lgood001")], entities[Name("label:Lfine001")]
+    assert values(good, "prov:label") == [f"good {hostile}"]
+    assert values(good, "ll:ofType") == ["label:Lgrade01"]
+    assert values(good, "ll:reference") == ["x"]
+    assert values(fine, "ll:parent") == ["label:Lgood001"]
+    assert values(entities[Name("label:Lgrade01")], "ll:isType") == [True]
+    p53 = entities[Name("record:Rp53000000000000")]
+    assert values(p53, "prov:type") == ["ll:Record"]
+    assert values(p53, "ll:ofType") == ["record:Rsample000000000"]
+    assert values(p53, "dcterms:description") == [hostile]
+    weight = entities[Name("feature:F00000weight")]
+    assert (values(weight, "ll:dtype"), values(weight, "ll:unit")) == (["float"], ["kg"])
+    assert values(weight, "ll:synonyms") == ['["w","é"]']
+    screen = entities[Name("project:Pscreen00000")]
+    assert values(screen, "prov:type") == ["prov:Collection", "ll:Project"]
+    assert values(screen, "schema:url") == ["https://example.org/screen"]
+
+
+def test_a_definition_and_a_collection_are_attributed(statements: list[Any]) -> None:
+    attributed = {attribution.entity: attribution.agent for attribution in of(Attribution, statements)}
+    ada, bob = "user:Ada00001", "user:Bob00001"
+    assert {
+        attributed[name] for name in ("label:Lgood001", "record:Rp53000000000000", "feature:F00000weight", FIRST)
+    } == {ada}
+    assert {attributed[name] for name in ("label:Lfine001", "project:Pscreen00000")} == {bob}
+
+
+def test_a_label_is_an_annotation_with_target_and_body(statements: list[Any]) -> None:
+    found = {
+        (values(entity, "oa:hasTarget")[0], values(entity, "oa:hasBody")[0])
+        for entity in annotations(statements, "ll:LabelAnnotation")
+    }
+    # The label that was taken off the raw data again is not among them.
+    assert found == {
+        (TABLE, "label:Lfine001"),
+        (TABLE, "record:Rp53000000000000"),
+        ("artifact:0000000000figure0000", "record:Rp53000000000000"),
+        (PARENT, "label:Lgood001"),
+        (SECOND, "label:Lunused1"),
+    }
+    assert all(
+        "oa:Annotation" in values(entity, "prov:type") for entity in annotations(statements, "ll:LabelAnnotation")
+    )
+
+
+def test_a_feature_value_has_the_type_of_its_feature(statements: list[Any], hostile: str) -> None:
+    found = {
+        values(entity, "ll:feature")[0].partition(":")[2].lstrip("F0"): entity
+        for entity in annotations(statements, "ll:FeatureValue")
+        if values(entity, "oa:hasTarget") == [TABLE]
+    }
+    assert len(found) == 10
+    plain = {name: value for name, entity in found.items() for value in values(entity, "ll:value")}
+    assert plain == {
+        "weight": 2.0, "count": 4, "note": hostile, "valid": True, "day": "2026-11-21", "moment": "2026-11-21T08:00:00.000000Z",
+        "layout": plain["layout"], "phase": "late",
+    }  # fmt: skip
+    assert json.loads(plain["layout"]) == {"b": [1, hostile]}
+    assert [type(plain[name]) for name in ("weight", "count", "note", "valid", "day", "moment")] == [
+        float, int, str, bool, Day, Moment,
+    ]  # fmt: skip
+    assert values(found["quality"], "oa:hasBody") == ["label:Lgood001"]
+    assert values(found["sample"], "oa:hasBody") == ["record:Rp53000000000000"]
+
+
+def test_a_value_that_is_not_of_its_type_stays_text(basics: Any, exporting: Any) -> None:
+    basics.save("odd", None)
+    for name in ("date", "datetime"):
+        basics.add(name, FeatureDefined(uid=f"F{name:0>11}", name=name, dtype=name))
+    basics.value("odd", "Artifact", {"date": "tomorrow", "datetime": 'now"^^<x>'})
+    basics.flush()
+    found = annotations(exporting.statements(basics.log), "ll:FeatureValue")
+    assert [[(type(value), value) for value in values(entity, "ll:value")] for entity in found] == [
+        [(str, "tomorrow")],
+        [(str, 'now"^^<x>')],
+    ]
+
+
+def test_an_annotation_is_generated_by_an_activity_of_who_made_it_in_a_run(statements: list[Any]) -> None:
+    activities = {
+        activity.id: activity
+        for activity in of(Activity, statements)
+        if "ll:Annotating" in values(activity, "prov:type")
+    }
+    notes = {entity.id: entity for entity in annotations(statements, "oa:Annotation")}
+    generated = {
+        generation.entity: generation for generation in of(Generation, statements) if generation.entity in notes
+    }
+    assert {generation.activity for generation in generated.values()} == set(activities)
+    associated = {association.activity: association.agent for association in of(Association, statements)}
+    informed = {c.informed: c.informant for c in of(Communication, statements)}
+    made = {}
+    for name, entity in notes.items():
+        activity = activities[generated[name].activity]
+        assert activity.start == activity.end == generated[name].time == values(entity, "dcterms:created")[0]
+        key = values(entity, "oa:hasTarget")[0], *values(entity, "oa:hasBody"), *values(entity, "ll:feature")
+        made[key] = associated.get(activity.id), informed.get(activity.id)
+    assert made[TABLE, "label:Lfine001"] == ("user:Bob00001", PARENT)
+    assert made[TABLE, "record:Rp53000000000000"] == ("user:Bob00001", CHILD)
+    assert made[TABLE, "feature:F00000weight"] == ("user:Bob00001", PARENT)
+    assert made[TABLE, "feature:F000000count"] == ("user:Ada00001", None)
+    assert made["artifact:0000000000figure0000", "record:Rp53000000000000"] == (None, None)
+    # Nine values of one event that still hold came of one activity.
+    assert Counter(generation.activity for generation in generated.values()).most_common(1)[0][1] == 9
+
+
+def test_a_project_has_artifacts_and_collections_as_members_and_is_named_by_runs(statements: list[Any]) -> None:
+    members = [m.entity for m in of(Membership, statements) if m.collection == "project:Pscreen00000"]
+    assert members == [TABLE, SECOND]
+    assert values(by_id(Activity, statements)[PARENT], "ll:project") == ["project:Pscreen00000"]
+    targets = {values(entity, "oa:hasTarget")[0] for entity in annotations(statements, "ll:ProjectAssignment")}
+    assert targets == {TABLE, PARENT, SECOND}
+
+
+def test_a_collection_has_its_artifacts_as_members_in_their_order(statements: list[Any], hostile: str) -> None:
+    members = [(m.collection, m.entity) for m in of(Membership, statements) if m.collection.startswith("collection:")]
+    figure = "artifact:0000000000figure0000"
+    assert members == [(FIRST, TABLE), (FIRST, RAW), (SECOND, figure), (SECOND, TABLE), (SECOND, RAW)]
+    first = by_id(Entity, statements)[FIRST]
+    assert values(first, "prov:type") == ["prov:Collection", "ll:Collection"]
+    assert values(first, "dcterms:description") == [hostile]
+    assert values(by_id(Entity, statements)[SECOND], "dcterms:description") == ["all"]
+    made_by = {generation.entity: generation.activity for generation in of(Generation, statements)}
+    assert (made_by[FIRST], made_by[SECOND]) == (None, PARENT)
+
+
+def test_members_are_held_by_collections_and_are_entities(statements: list[Any]) -> None:
+    entities = by_id(Entity, statements)
+    for membership in of(Membership, statements):
+        assert "prov:Collection" in values(entities[membership.collection], "prov:type")
+        assert membership.entity in entities
+
+
+def test_an_annotation_of_what_is_not_in_the_log_is_left_away(basics: Any, exporting: Any) -> None:
+    basics.add("good", LabelDefined(uid="Lgood001", name="good"))
+    basics.save("table", None)
+    basics.ids["nowhere"] = new_id()
+    basics.label("table", "nowhere", "Artifact")
+    basics.label("stray", "good", "Artifact")
+    basics.flush()
+    found = exporting.statements(basics.log)
+    assert annotations(found, "oa:Annotation") == []
+    assert not [activity for activity in of(Activity, found) if activity.id.startswith("annotating:")]
 
 
 @pytest.mark.parametrize(("n", "written"), [(100, True), (101, False)])

@@ -21,6 +21,7 @@ from lineagelog.exporters.vocabulary import store_prefixes
 PROV = "http://www.w3.org/ns/prov#"
 ID = "https://w3id.org/lineagelog/id/Store0000001"
 XSD = "http://www.w3.org/2001/XMLSchema#"
+RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 
 def _quads(data: bytes, fmt: str) -> set[Any]:
@@ -78,6 +79,12 @@ def test_relations_are_written_directly_and_qualified(memory: Any, exporting: An
     assert (table, f"{PROV}wasDerivedFrom", raw) in triples
     assert (table2, f"{PROV}wasRevisionOf", table) in triples
     assert (table, f"{PROV}atLocation", f"{ID}/storage/Stor00000001") in triples
+    collection = f"{ID}/collection/00000000000first0000"
+    assert (collection, f"{PROV}hadMember", raw) in triples
+    assert (f"{ID}/project/Pscreen00000", f"{PROV}hadMember", table) in triples
+    notes = {s for s, p, o in triples if (p, o) == ("http://www.w3.org/ns/oa#hasTarget", table)}
+    assert len(notes) == 13
+    assert all((note, RDF_TYPE, "http://www.w3.org/ns/oa#Annotation") in triples for note in notes)
     (usage,) = (s for s, p, o in triples if p == f"{PROV}entity" and o == raw and "/usage/" in s)
     assert (run, f"{PROV}qualifiedUsage", usage) in triples
     assert (usage, f"{PROV}atTime", "2026-11-21T09:00:01.000000Z") in triples
@@ -94,6 +101,9 @@ def test_literals_have_their_types(memory: Any, exporting: Any) -> None:
     assert types[f"{PROV}startedAtTime"] == types[f"{PROV}atTime"] == {f"{XSD}dateTime"}
     assert types["http://www.w3.org/ns/dcat#byteSize"] == {f"{XSD}integer"}
     assert types["https://w3id.org/lineagelog/ns#gitDirty"] == {f"{XSD}boolean"}
+    assert types["https://w3id.org/lineagelog/ns#value"] == {
+        f"{XSD}{name}" for name in ("string", "boolean", "integer", "double", "date", "dateTime")
+    }
     assert types["http://www.w3.org/2000/01/rdf-schema#label"] == {f"{XSD}string"}
 
 

@@ -8,6 +8,11 @@ import sys
 import pytest
 
 import lineagelog as ln
+from lineagelog.finding import REGISTRIES
+from lineagelog.linking import Labels, LinkedSet
+from lineagelog.measuring import FeatureValues
+from lineagelog.queryset import QuerySet
+from lineagelog.record import registry_class
 
 HEAVY = (
     "pandas", "numpy", "pyarrow", "sqlalchemy", "fsspec", "rdflib", "prov", "networkx", "pygraphviz", "psycopg", "rich", "typer",
@@ -59,7 +64,7 @@ def test_import_loads_nothing_heavy() -> None:
 def test_public_methods_are_documented() -> None:
     undocumented = [
         f"{cls.__name__}.{name}"
-        for cls in (ln.Artifact, ln.Run, ln.Transform, ln.User, ln.Storage, ln.Store, ln.Q)
+        for cls in (*map(registry_class, REGISTRIES), ln.Store, ln.Q, QuerySet, Labels, LinkedSet, FeatureValues)
         for name in dir(cls)
         if not name.startswith("_")
         and (callable(getattr(cls, name, None)) or isinstance(getattr(cls, name, None), property))

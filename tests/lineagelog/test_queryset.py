@@ -130,6 +130,42 @@ def test_data_frames_hold_typed_columns_and_what_is_included(filled: Store) -> N
     assert len(ln.Artifact.df()) == 4
 
 
+def test_data_frames_hold_feature_values_and_labels(filled: Store) -> None:
+    for name, dtype in (
+        ("gc", float),
+        ("count", int),
+        ("day", "date"),
+        ("tissue", "cat[ULabel]"),
+        ("size", str),
+        ("unused", int),
+    ):
+        ln.Feature(name, dtype=dtype).save()
+    liver = ln.ULabel("liver").save()
+    first, *_, last = ln.Artifact.all()
+    first.features.add_values({"gc": 0.5, "count": 3, "day": "2026-11-21", "tissue": "liver"})
+    last.features.add_values({"gc": 1, "size": "large"})
+    first.labels.add(liver)
+    table = ln.Artifact.to_dataframe(include=["features", "ulabels"])
+    assert table["gc"].dtype == "float64"
+    assert table["count"].dtype == "Int64"
+    assert table["day"][first.uid] == pd.Timestamp("2026-11-21")
+    assert list(table["tissue"]) == ["liver", None, None, None]
+    assert list(table["ulabels"]) == [["liver"], [], [], []]
+    assert table["gc"][last.uid] == 1
+    assert table["size (feature)"][last.uid] == "large"
+    assert table["size"].dtype == "int64", "the field of the registry"
+    assert "unused" not in table
+    assert ln.Artifact.filter(gc__gte=0.5, tissue=liver).to_dataframe(include="features")["count"].dtype == "int64"
+    assert ln.Artifact.filter(gc__gt=5).to_dataframe(include="features").empty
+
+
+def test_a_feature_that_does_not_exist_is_named_when_it_is_asked_for(filled: Store, refused: Refused) -> None:
+    ln.Feature("cell_type", dtype="cat[ULabel]").save()
+    refused(errors.UnknownFieldError, lambda: ln.Artifact.filter(cel_type="T cell"), "cell_type")
+    assert ln.Artifact.filter(cell_type__isnull=True).count() == 4
+    assert ln.Run.filter(outputs__cell_type__isnull=True).count() == 1
+
+
 def test_search_finds_text_in_keys_and_descriptions(filled: Store) -> None:
     assert {artifact.key for artifact in ln.Artifact.search("IRIS")} == {"raw/iris.parquet", "clean/iris.parquet"}
     assert ln.Artifact.search("measured").one().version_number == 1

@@ -14,17 +14,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.domain.annotation import (
+    FeatureDefined,
+    FeatureValuesSet,
+    LabelAttached,
+    LabelDefined,
+    ParentAdded,
+    ProjectAssigned,
+    ProjectCreated,
+    RecordDefined,
+)
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain
+from lineagelog.domain.collection import CollectionRegistered
 from lineagelog.domain.errors import InvalidValueError, UnknownFieldError
-from lineagelog.domain.event import Event, NewEvent
+from lineagelog.domain.event import Change, Event, NewEvent
 from lineagelog.domain.ids import Id, new_id, new_uid, versioned_uid
 from lineagelog.domain.run import InputAccessed, RunFailed, RunFinished, RunStarted
 from lineagelog.domain.storage import StorageRegistered
 from lineagelog.domain.transform import TransformRegistered
 from lineagelog.domain.user import UserRegistered
+from lineagelog.projections.features import FeatureType, read_features
 from lineagelog.projections.functions import lower_text
 from lineagelog.projections.query import Q, Query, related
-from lineagelog.projections.registry import ARTIFACT, REGISTRIES, RUN, TRANSFORM, USER, Registry
+from lineagelog.projections.registry import ARTIFACT, COLLECTION, REGISTRIES, RUN, TRANSFORM, ULABEL, USER, Registry
+from lineagelog.projections.schema import EDGES, FEATURE_VALUES, LINKS
 
 HOSTILE = (
     "plain", "Plain", "100%", "a_b", "it's", 'say "hi"', "'; DROP TABLE users;--", "back\\slash", "?", "%s", ":name", "Straße",
@@ -45,13 +58,19 @@ PARAMS: tuple[dict[str, Any], ...] = (
 )
 
 
+FEATURES = {
+    "count": "int", "gc content": "float", "note": "str", "flag": "bool", "day": "date", "moment": "datetime", "study": "dict",
+    "tags": "list", "group": "cat", "cell__type": "cat[ULabel]", "sample": "cat[Record]", "key": "str",
+}  # fmt: skip
+
+
 @dataclass
 class Store:
     """A filled log, and its rows as Python sees them."""
 
     log: EventLog
     rows: dict[str, list[dict[str, Any]]]
-    edges: list[dict[str, Any]]
+    between: dict[str, list[dict[str, Any]]]
 
     def run(self, query: Query) -> list[dict[str, Any]]:
         database = self.log.database
@@ -61,6 +80,18 @@ class Store:
 
     def uids(self, query: Query) -> list[str]:
         return [row["uid"] for row in self.run(query)]
+
+    def query(self, registry: Registry) -> Query:
+        return Query(registry, features=lambda: read_features(self.log.database))
+
+    def measured(self, row: dict[str, Any], name: str) -> Any:
+        """Find the value of a feature as a condition sees it: of a category the row, `None` if there is none."""
+        feature = next(feature for feature in self.rows["Feature"] if feature["name"] == name)
+        ours = (row["id"], feature["id"])
+        values = [v for v in self.between["feature_values"] if (v["subject_id"], v["feature_id"]) == ours]
+        value = json.loads(values[0]["value"]) if values else None
+        target = {"cat[ULabel]": "ULabel", "cat[Record]": "Record"}.get(feature["dtype"])
+        return value if target is None else next((one for one in self.rows[target] if one["id"] == value), None)
 
     def count(self, query: Query) -> int:
         sql, parameters = query.compile_count(self.log.database.dialect)
@@ -75,12 +106,14 @@ class Store:
     def related(self, registry: Registry, row: dict[str, Any], name: str) -> list[dict[str, Any]]:
         relation = registry.relations[name]
         others = self.rows[relation.target]
-        if not relation.edge_kinds:
+        through = relation.through
+        if through is None:
             key = row[relation.column]
             return [] if key is None else [other for other in others if other[relation.target_column] == key]
-        near, far = ("run_id", "artifact_id") if registry is RUN else ("artifact_id", "run_id")
-        ids = {e[far] for e in self.edges if e[near] == row["id"] and e["kind"] in relation.edge_kinds}
-        return [other for other in others if other["id"] in ids]
+        links = [link for link in self.between[through.table.name] if link[through.near] == row["id"]]
+        links = [link for link in links if not through.kinds or link["kind"] in through.kinds]
+        places = {link[through.far]: link.get(through.order, 0) for link in links}
+        return sorted((other for other in others if other["id"] in places), key=lambda other: places[other["id"]])
 
 
 @pytest.fixture
@@ -147,15 +180,63 @@ def fill(log: EventLog) -> Store:
         elif n % 4:
             add(RunFailed(finished_at="2026-11-21T00:00:00.000001Z", error_type="E", message=HOSTILE[n]), run)
         runs.append(run)
+    annotate(add, users, artifacts, runs)
     log.append(events)
 
     def read(table: Any) -> list[dict[str, Any]]:
         rows = log.database.read(f"SELECT {', '.join(table.names)} FROM {table.name} ORDER BY position")
         return [dict(zip(table.names, row, strict=True)) for row in rows]
 
-    from lineagelog.projections.schema import EDGES
+    between = {table.name: read(table) for table in (EDGES, LINKS, FEATURE_VALUES)}
+    return Store(log, {name: read(registry.table) for name, registry in REGISTRIES.items()}, between)
 
-    return Store(log, {name: read(registry.table) for name, registry in REGISTRIES.items()}, read(EDGES))
+
+def annotate(add: Callable[..., Id], users: list[Id], artifacts: list[Id], runs: list[Id]) -> None:
+    """Define labels, records, features, projects and collections, and put them on some of the rows."""
+    labels: list[Id] = []
+    records: list[Id] = []
+    for made, defined, registry, width in (
+        (labels, LabelDefined, "ULabel", 8), (records, RecordDefined, "Record", 16)
+    ):  # fmt: skip
+        for n, name in enumerate(("Kind", *HOSTILE[:8])):
+            fact = defined(uid=new_uid(width), name=name, is_type=n == 0, type=made[0] if n in (1, 2, 5) else None)
+            made.append(add(fact, actor=users[n % 3]))
+        for child, parent in ((2, 1), (3, 1), (3, 2), (4, 3)):
+            add(ParentAdded(parent=made[parent], registry=registry), made[child])
+    projects = [add(ProjectCreated(uid=new_uid(12), name=name)) for name in HOSTILE[8:11]]
+    collections = [
+        add(
+            CollectionRegistered(
+                uid=versioned_uid(new_uid(16), 0), version_number=0, key=name, artifacts=members, hash=f"{n:064x}",
+                run=runs[n], transform=None,
+            ),
+            actor=users[n],
+        )
+        for n, (name, members) in enumerate((("up", artifacts[3:7]), ("down", artifacts[9:4:-1]), ("none", [])))
+    ]  # fmt: skip
+    subjects = [(one, "Artifact") for one in artifacts[::2]] + [(one, "Run") for one in runs[1::3]]
+    for n, (subject, registry) in enumerate([*subjects, (collections[1], "Collection")]):
+        for label in {labels[1 + n % 4], labels[1 + n % 3]}:
+            add(LabelAttached(label=label, registry="ULabel", subject=registry), subject)
+        if n % 3:
+            add(LabelAttached(label=records[1 + n % 5], registry="Record", subject=registry), subject)
+        if n % 4 == 1:
+            add(ProjectAssigned(project=projects[n % 2], subject=registry), subject)
+    features = {
+        name: add(FeatureDefined(uid=new_uid(12), name=name, dtype=dtype), actor=users[0])
+        for name, dtype in FEATURES.items()
+    }  # fmt: skip
+    for n, (subject, registry) in enumerate([*subjects, (collections[0], "Collection")]):
+        values: dict[str, Any] = {
+            "count": (7 * n) % 5 - 2, "gc content": (0.1, 0.5, 1, -3, 1e-9)[n % 5], "note": HOSTILE[n % len(HOSTILE)],
+            "flag": n % 2 == 0, "day": f"2026-11-{10 + n % 5}", "moment": f"2026-11-{10 + n % 5}T00:00:00.000000Z",
+            "study": PARAMS[n % len(PARAMS)], "tags": [HOSTILE[n % 9], n], "group": HOSTILE[n % 9],
+            "cell__type": labels[1 + n % 4], "sample": records[1 + n % 3],
+        }  # fmt: skip
+        kept = {features[name]: Change(None, value) for m, (name, value) in enumerate(values.items()) if (n + m) % 3}
+        add(FeatureValuesSet(values=kept, subject=registry), subject)
+    # A label that is on a run alone leads to no artifact.
+    add(LabelAttached(label=labels[8], registry="ULabel", subject="Run"), runs[0])
 
 
 # The oracle: conditions as plain Python.
@@ -216,12 +297,23 @@ def matches(store: Store, registry: Registry, row: dict[str, Any], name: str, wa
         if not rest:
             return any(other["id"] == wanted or other["uid"] == wanted for other in others)
         return any(matches(store, target, other, "__".join(rest), wanted) for other in others)
-    column = registry.table.column(registry.column_of(head))
     lookups = {"isnull", "in", "range", *TEXT_TESTS, *ORDER_TESTS}
     lookup = rest.pop() if rest and rest[-1] in lookups else "exact"
-    value = row[column.name]
-    if column.kind == "json":
-        value = json.loads(value)
+    column = registry.find_column(head)
+    if column is None:
+        while head not in FEATURES:
+            head += f"__{rest.pop(0)}"
+        value = store.measured(row, head)
+        if isinstance(value, dict) and "[" in FEATURES[head]:
+            target = REGISTRIES[FEATURES[head][4:-1]]
+            return matches(store, target, value, "__".join([*(rest or ["name"]), lookup]), wanted)
+        if value is None and FEATURES[head].startswith("cat"):
+            return not rest and holds(None, lookup, wanted)
+    else:
+        value = row[column.name]
+        if column.kind == "json":
+            value = json.loads(value)
+    if column is None or column.kind == "json":
         for part in rest:
             if isinstance(value, dict):
                 value = value.get(part)
@@ -327,8 +419,40 @@ artifact_leaves = st.one_of(
     text_leaves("run__name"), text_leaves("run__transform__name"), json_leaves("run__params"),
     st.tuples(st.just("leaf"), st.just("run__isnull"), st.booleans()),
     negated(text_leaves("input_of_runs__name")), negated(json_leaves("output_of_runs__params")),
-    negated(text_leaves("input_of_runs__outputs__key")),
+    negated(text_leaves("input_of_runs__outputs__key")), negated(text_leaves("ulabels__name")),
+    negated(text_leaves("records__parents__name")), negated(text_leaves("projects__runs__ulabels__type__name")),
+    negated(text_leaves("collections__artifacts__description")),
+    st.tuples(st.just("leaf"), st.sampled_from(["ulabels__isnull", "projects__isnull"]), st.booleans()),
 )  # fmt: skip
+days = st.integers(8, 16).map(lambda day: f"2026-11-{day:02d}")
+feature_leaves = st.one_of(
+    number_leaves("count"), number_leaves("inputs__count"), text_leaves("note"), json_leaves("study"), text_leaves("group"),
+    st.tuples(
+        st.just("leaf"), st.sampled_from([f"gc content__{lookup}" for lookup in ORDER_TESTS]),
+        st.sampled_from([0.1, 0.5, 1, 0, 1e-9]),
+    ),
+    st.tuples(st.just("leaf"), st.just("gc content__in"), st.lists(st.sampled_from([0.1, 0.5, 1, 1.0, -3, None, 1e-9]))),
+    st.tuples(st.just("leaf"), st.sampled_from([f"day__{lookup}" for lookup in ORDER_TESTS]), days),
+    st.tuples(st.just("leaf"), st.just("day__range"), st.tuples(days, days)),
+    st.tuples(
+        st.just("leaf"), st.sampled_from([f"moment__{lookup}" for lookup in ORDER_TESTS]),
+        days.map(lambda day: f"{day}T00:00:00.000000Z"),
+    ),
+    st.tuples(st.just("leaf"), st.sampled_from(["flag", "flag__isnull", "study__isnull", "day__isnull"]), st.booleans()),
+    st.tuples(st.just("leaf"), st.just("flag__in"), st.lists(st.sampled_from([True, False, None]))),
+    st.tuples(st.just("leaf"), st.sampled_from(["tags__0", "tags__0__icontains"]), texts),
+    st.tuples(st.just("leaf"), st.sampled_from(["cell__type", "sample", "sample__name"]), st.sampled_from(HOSTILE[:8])),
+    st.tuples(
+        st.just("leaf"), st.sampled_from([f"{f}__{lookup}" for f in ("cell__type", "sample") for lookup in TEXT_TESTS]), texts
+    ),
+    st.tuples(st.just("leaf"), st.just("sample__in"), st.lists(st.sampled_from([*HOSTILE[:8], None]), max_size=4)),
+    st.tuples(st.just("leaf"), st.sampled_from(["cell__type__isnull", "sample__isnull", "sample__parents__isnull"]), st.booleans()),
+    st.tuples(st.just("leaf"), st.just("cell__type__parents__name"), st.sampled_from(HOSTILE[:8])),
+)  # fmt: skip
+measured_artifact_leaves = st.one_of(
+    feature_leaves.filter(lambda leaf: not leaf[1].startswith("inputs")), artifact_leaves
+)
+measured_run_leaves = st.one_of(negated(feature_leaves), run_leaves)
 EXAMPLES = settings(
     max_examples=100,
     deadline=None,
@@ -338,13 +462,21 @@ EXAMPLES = settings(
 
 
 @pytest.mark.parametrize(
-    ("registry", "leaves"), [(RUN, run_leaves), (ARTIFACT, artifact_leaves)], ids=["Run", "Artifact"]
+    ("registry", "leaves"),
+    [
+        (RUN, run_leaves),
+        (ARTIFACT, artifact_leaves),
+        (RUN, measured_run_leaves),
+        (ARTIFACT, measured_artifact_leaves),
+        (COLLECTION, feature_leaves.filter(lambda leaf: not leaf[1].startswith("inputs"))),
+    ],
+    ids=["Run", "Artifact", "Run with features", "Artifact with features", "Collection with features"],
 )
 def test_queries_agree_with_a_python_filter(store: Store, registry: Registry, leaves: st.SearchStrategy[Tree]) -> None:
     @EXAMPLES
     @given(st.lists(st.tuples(st.booleans(), trees(leaves)), min_size=1, max_size=2))
     def check(calls: list[tuple[bool, Tree]]) -> None:
-        query = Query(registry)
+        query = store.query(registry)
         expected = store.rows[registry.name]
         for keep, tree in calls:
             query = query.filter(to_q(tree)) if keep else query.exclude(to_q(tree))
@@ -404,6 +536,25 @@ def test_every_relation_is_followed_in_both_ways(store: Store) -> None:
             assert store.run(Query(registry).filter(**{name: target["id"]})) == expected, (registry.name, name)
 
 
+def test_members_of_a_collection_come_in_its_order(store: Store) -> None:
+    down = store.rows["Collection"][1]
+    members = store.related(COLLECTION, down, "artifacts")
+    assert [row["position"] for row in members] == sorted((row["position"] for row in members), reverse=True)
+    query = related(COLLECTION, "artifacts", down["id"])
+    assert store.run(query.reverse()) == members[::-1]
+    assert store.run(query.filter(size__gte=0).slice(1, 2)) == members[1:3]
+    keys = Query(COLLECTION).related_values(store.log.database, [down["id"]], "artifacts__hash")
+    assert keys == {down["id"]: [row["hash"] for row in members]}
+
+
+def test_a_label_on_runs_alone_is_on_no_artifact(store: Store) -> None:
+    label = store.rows["ULabel"][-1]
+    assert label["uid"] in store.uids(Query(ULABEL).filter(artifacts__isnull=True, runs__isnull=False))
+    assert store.run(related(ULABEL, "artifacts", label["id"])) == []
+    run = store.related(ULABEL, label, "runs")[0]
+    assert store.uids(Query(ULABEL).filter(artifacts=run["id"])) == []
+
+
 @pytest.mark.parametrize("name", ["-size", "description", "-n_observations", "run__started_at", "-run__transform__key"])
 def test_rows_without_a_value_come_last_and_equal_rows_in_log_order(store: Store, name: str) -> None:
     *relations, field = name.removeprefix("-").split("__")
@@ -460,6 +611,25 @@ def test_a_date_means_its_whole_day(store: Store) -> None:
     assert days(finished_at__isnull=True) == [10, 14, 18]
 
 
+def test_letters_that_become_ascii_are_found_by_it(log: EventLog) -> None:
+    letters = [chr(code) for code in range(128, 0x1F000) if any(map(str.isascii, lowered(chr(code))))]
+    assert letters == ["\u0130", "\u212a"], "those that the compiler knows of"
+    keys = [f"a{letter}B" for letter in [*letters, "i", "K", "x"]]
+    log.append([
+        NewEvent(
+            stream=new_id(), version=1,
+            fact=TransformRegistered(uid=versioned_uid(new_uid(12), 0), version_number=0, key=key, type="script"),
+        )
+        for key in keys
+    ])  # fmt: skip
+    store = Store(log, {}, {})
+    for part in ("aib", "AKB", "axb", "b"):
+        for lookup in ("iexact", "icontains", "istartswith", "iendswith"):
+            expected = [key for key in keys if TEXT_TESTS[lookup](key, part)]
+            found = store.run(Query(TRANSFORM).filter(**{f"key__{lookup}": part}))
+            assert [row["key"] for row in found] == expected, (part, lookup)
+
+
 def test_case_is_lowered_alike_on_both_databases(log: EventLog) -> None:
     letters = [
         chr(code) for code in range(1, 0x1F000) if chr(code).lower() != chr(code) or chr(code).upper() != chr(code)
@@ -497,7 +667,7 @@ def test_search_ranks_the_whole_text_before_a_beginning_a_word_and_a_part(log: E
         )
         for key in keys
     ])  # fmt: skip
-    store = Store(log, {}, [])
+    store = Store(log, {}, {})
 
     def search(text: str) -> list[str]:
         return [row["key"] for row in store.run(Query(TRANSFORM).search(text))]
@@ -624,6 +794,80 @@ def test_fields_over_relations_are_read_with_the_rows(store: Store) -> None:
     query = Query(ARTIFACT).distinct()
     sql, parameters = query.compile(store.log.database.dialect, fields=("suffix",))
     assert [tuple(row) for row in store.log.database.read(sql, parameters)] == [("",), (".csv",), (".parquet",)]
+
+
+def test_a_category_is_named_by_its_name_id_record_or_a_query(store: Store) -> None:
+    label = store.rows["ULabel"][2]
+
+    class ULabel:
+        id = label["id"]
+
+    query = store.query(ARTIFACT)
+    expected = [row["uid"] for row in store.rows["Artifact"] if store.measured(row, "cell__type") == label]
+    assert expected
+    for conditions in (
+        {"cell__type": ULabel()}, {"cell__type": label["id"]}, {"cell__type": label["name"]}, {"cell__type__id": label["id"]},
+        {"cell__type__in": [ULabel()]}, {"cell__type__in": Query(ULABEL).filter(uid=label["uid"])},
+    ):  # fmt: skip
+        assert store.uids(query.filter(**conditions)) == expected, conditions
+    assert store.uids(query.filter(cell__type__in=[])) == []
+
+
+def test_a_field_is_meant_before_a_feature_of_the_same_name(store: Store) -> None:
+    key = next(row["key"] for row in store.rows["Artifact"] if row["key"])
+    assert "key" in FEATURES
+    assert store.count(store.query(ARTIFACT).filter(key=key)) == 1
+
+
+def test_a_date_or_a_moment_may_be_given_as_such(store: Store) -> None:
+    query = store.query(ARTIFACT)
+    assert store.uids(query.filter(day=date(2026, 11, 12))) == store.uids(query.filter(day="2026-11-12")) != []
+    moment = datetime(2026, 11, 12, tzinfo=UTC)
+    assert store.uids(query.filter(moment=moment)) == store.uids(query.filter(moment=date(2026, 11, 12))) != []
+
+
+@pytest.mark.parametrize(
+    ("registry", "conditions", "error", "words"),
+    [
+        (ARTIFACT, {"not": 1}, UnknownFieldError, "'note'"),
+        (ARTIFACT, {"note__contain": "a"}, UnknownFieldError, "contains"),
+        (ARTIFACT, {"count__contains": "1"}, UnknownFieldError, "lookup"),
+        (USER, {"note": "a"}, UnknownFieldError, "User has no field"),
+        (RUN, {"transform__note": "a"}, UnknownFieldError, "Transform has no field"),
+        (ARTIFACT, {"count": "1"}, InvalidValueError, "type int"),
+        (ARTIFACT, {"count": True}, InvalidValueError, "type int"),
+        (ARTIFACT, {"gc content__gte": "1"}, InvalidValueError, "type float"),
+        (ARTIFACT, {"gc content__in": [0.1, "1"]}, InvalidValueError, "'gc content'"),
+        (ARTIFACT, {"flag": 1}, InvalidValueError, "type bool"),
+        (ARTIFACT, {"day": "yesterday"}, InvalidValueError, "type date"),
+        (ARTIFACT, {"day": datetime(2026, 1, 1, tzinfo=UTC)}, InvalidValueError, "type date"),
+        (ARTIFACT, {"moment": datetime(2026, 1, 1)}, InvalidValueError, "time zone"),
+        (ARTIFACT, {"note": 1}, InvalidValueError, "'note'"),
+        (ARTIFACT, {"study": {}}, InvalidValueError, "part by part"),
+        (ARTIFACT, {"cell__type": 1}, InvalidValueError, "is a ULabel, not int"),
+        (ARTIFACT, {"sample__in": Query(ULABEL)}, InvalidValueError, "is a Record, and the query is one of ULabel"),
+        (ARTIFACT, {"day__range": ["2026-11-12"]}, InvalidValueError, "pair"),
+    ],
+)
+def test_a_condition_on_a_feature_is_checked_by_its_type(
+    registry: Registry, conditions: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    features = {name: FeatureType(new_id(), dtype) for name, dtype in FEATURES.items()}
+    with pytest.raises(error, match=re.escape(words)):
+        Query(registry, features=lambda: features).filter(**conditions)
+
+
+def test_the_features_are_read_once_for_a_call_and_only_if_one_is_named() -> None:
+    asked: list[int] = []
+
+    def features() -> dict[str, FeatureType]:
+        asked.append(1)
+        return {name: FeatureType(new_id(), dtype) for name, dtype in FEATURES.items()}
+
+    query = Query(ARTIFACT, features=features).filter(size=1, run__name="a")
+    assert asked == []
+    query.filter(Q(note="a") | Q(count=1), day="2026-11-12")
+    assert asked == [1]
 
 
 def test_related_values_of_many_rows_are_read_at_once(store: Store) -> None:

@@ -12,7 +12,26 @@ import pytest
 
 from lineagelog.adapters.log.event_log import EventLog, read_table
 from lineagelog.adapters.log.schema import EVENTS, HEAD
+from lineagelog.domain.annotation import (
+    FeatureDefined,
+    FeatureUpdated,
+    FeatureValuesRemoved,
+    FeatureValuesSet,
+    LabelAttached,
+    LabelDefined,
+    LabelDetached,
+    LabelUpdated,
+    ParentAdded,
+    ParentRemoved,
+    ProjectAssigned,
+    ProjectCreated,
+    ProjectUnassigned,
+    ProjectUpdated,
+    RecordDefined,
+    RecordUpdated,
+)
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated
+from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
 from lineagelog.domain.event import Change, Context, Event, NewEvent, UnknownEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
@@ -200,6 +219,7 @@ def history() -> list[NewEvent]:
     story.add(runs[2], InputAccessed(artifact=versions[2], how="cache", accessed_at=TIME))
     story.add(runs[2], InputAccessed(artifact=versions[2], how="load", accessed_at=TIME, role="reference"))
     story.add(runs[2], RunUpdated(changes={"name": Change("fit", "renamed"), "params": Change({}, {"b": 2})}))
+    _annotate(story, versions[2], runs[2], versions)
     story.add(runs[0], RunFinished(finished_at=TIME))
     story.add(runs[1], RunFailed(finished_at=TIME, error_type="ValueError", message="bad", traceback="…"))
     story.add(runs[2], RunAborted(finished_at=TIME, why="SIGINT"))
@@ -208,6 +228,56 @@ def history() -> list[NewEvent]:
     story.add(new_id(), UnknownEvent(unknown_topic="moon.landed.1", payload='{ "crew": 2 }'))
     story.add(user, UserLoggedOut(session=session))
     return story.events
+
+
+def _annotate(story: _Story, artifact: Id, run: Id, versions: list[Id]) -> None:
+    """Add every kind of annotation, and take some of them back."""
+    kind = story.add(new_id(), LabelDefined(uid="L" * 8, name="Study", is_type=True))
+    label = story.add(new_id(), LabelDefined(uid="M" * 8, name="Candidate", type=kind, reference="x"))
+    story.add(label, LabelUpdated(changes={"name": Change("Candidate", "Candidate marker")}))
+    sample = story.add(new_id(), RecordDefined(uid="S" * 16, name="Sample", is_type=True))
+    record = story.add(new_id(), RecordDefined(uid="T" * 16, name="P53", type=sample))
+    story.add(record, RecordUpdated(changes={"description": Change(None, "mutant")}))
+    features = [
+        story.add(new_id(), FeatureDefined(uid=f"F{number}" * 6, name=f"f{number}", dtype=dtype, synonyms=["g"]))
+        for number, dtype in enumerate(("float", "str", "dict", "bool"))
+    ]
+    story.add(features[0], FeatureUpdated(changes={"unit": Change(None, "kg"), "synonyms": Change(["g"], ["g", "h"])}))
+    project = story.add(new_id(), ProjectCreated(uid="P" * 12, name="Screen"))
+    story.add(project, ProjectUpdated(changes={"url": Change(None, "https://example.org")}))
+    first = story.add(
+        new_id(),
+        CollectionRegistered(
+            uid=versioned_uid("C" * 16, 0), version_number=0, key="all", artifacts=versions[:2], hash="a" * 64
+        ),
+    )
+    collection = story.add(
+        new_id(),
+        CollectionRegistered(
+            uid=versioned_uid("C" * 16, 1), version_number=1, key="all", artifacts=versions[::-1], hash="b" * 64, run=run,
+            revises=first,
+        ),
+    )  # fmt: skip
+    story.add(collection, CollectionUpdated(changes={"description": Change(None, "x")}))
+    for subject, registry in ((artifact, "Artifact"), (run, "Run"), (collection, "Collection")):
+        story.add(subject, LabelAttached(label=label, registry="ULabel", subject=registry))
+        story.add(subject, LabelAttached(label=record, registry="Record", subject=registry))
+        story.add(subject, LabelDetached(label=label, registry="ULabel", subject=registry))
+        story.add(subject, LabelAttached(label=label, registry="ULabel", subject=registry))
+        story.add(subject, ProjectAssigned(project=project, subject=registry))
+        values: list[Any] = [0.5, "x", {"a": [1]}, True]
+        story.add(
+            subject,
+            FeatureValuesSet(
+                values={f: Change(None, v) for f, v in zip(features, values, strict=True)}, subject=registry
+            ),
+        )
+        story.add(subject, FeatureValuesSet(values={features[0]: Change(0.5, 2)}, subject=registry))
+        story.add(subject, FeatureValuesRemoved(values={features[1]: Change("x", None)}, subject=registry))
+    story.add(artifact, ProjectUnassigned(project=project, subject="Artifact"))
+    for child, parent, registry in ((record, sample, "Record"), (label, kind, "ULabel")):
+        story.add(child, ParentAdded(parent=parent, registry=registry))
+    story.add(label, ParentRemoved(parent=kind, registry="ULabel"))
 
 
 @pytest.fixture

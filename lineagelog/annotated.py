@@ -1,0 +1,52 @@
+"""What artifacts, runs and collections share: labels, projects and values of features can be put on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lineagelog.record import BaseRecord
+
+if TYPE_CHECKING:
+    from lineagelog.entity import Record
+    from lineagelog.label import ULabel
+    from lineagelog.linking import Labels, LinkedSet
+    from lineagelog.measuring import FeatureValues
+    from lineagelog.project import Project
+
+
+class AnnotatedRecord(BaseRecord):
+    """A record that can be annotated."""
+
+    @property
+    def labels(self) -> Labels:
+        """Its labels from both registries; `labels.add(label)` and `labels.remove(label)` change them."""
+        from lineagelog.linking import Labels
+
+        return Labels(self)
+
+    @property
+    def ulabels(self) -> LinkedSet[ULabel]:
+        """Its labels of the registry `ULabel`."""
+        return self._linked("ULabel", "ulabel")
+
+    @property
+    def records(self) -> LinkedSet[Record]:
+        """Its labels of the registry `Record`."""
+        return self._linked("Record", "record")
+
+    @property
+    def projects(self) -> LinkedSet[Project]:
+        """Projects it belongs to; `projects.add(project)` and `projects.remove(project)` change them."""
+        return self._linked("Project", "project")
+
+    @property
+    def features(self) -> FeatureValues:
+        """Its values of features: `features.add_values({…})`, `get_values()`, `remove_values(…)`."""
+        from lineagelog.measuring import FeatureValues
+
+        return FeatureValues(self)
+
+    def _linked(self, registry: str, kind: str) -> LinkedSet[Any]:
+        from lineagelog.linking import linked
+
+        return linked(self, registry, {f"{self.registry.name.lower()}s": self}, kind)
