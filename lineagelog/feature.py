@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lineagelog import message
 from lineagelog.definition import Definition
-from lineagelog.domain.annotation import FeatureDefined, FeatureUpdated, check_dtype
+from lineagelog.domain.annotation import SUBJECTS, FeatureDefined, FeatureUpdated, check_dtype
 from lineagelog.domain.errors import ConstraintError
 from lineagelog.domain.event import Event
 from lineagelog.domain.values import check_name, check_text
-from lineagelog.projections.registry import FEATURE
+from lineagelog.projections.registry import FEATURE, REGISTRIES
 from lineagelog.projections.rows import RowDict
 
 
@@ -60,6 +61,15 @@ class Feature(Definition):
         self.unit = check_name(unit, "the unit") if unit is not None else None
         self.description = check_text(description, "the description") if description is not None else None
         self.synonyms = self._check_field("synonyms", synonyms)
+
+    def _save_new(self) -> None:
+        super()._save_new()
+        taken = [name for name in SUBJECTS if self.name.partition("__")[0] in REGISTRIES[name].choices]
+        if taken:
+            message.hint(
+                f"{self.name!r} is also a field of {' and '.join(taken)}, which is what a query by this name means there; "
+                "the feature is found by another name only"
+            )
 
     def _defined(self, uid: str) -> Event:
         return FeatureDefined(

@@ -195,7 +195,7 @@ class QuerySet(Generic[R]):
         for label, column, values in zip(shown, columns[1:], data, strict=True):
             if label != column.name and label in registry.relations:
                 names = self._names(registry.relations[label].target, set(values) - {None})
-                frame[label] = pd.Series([names.get(value) for value in values], dtype=object)
+                frame[label] = pd.Series(list(map(names.get, values)), dtype=object)
             elif column.kind == "time":
                 frame[label] = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
             elif column.kind in ("int", "bool") and None not in values:

@@ -254,7 +254,13 @@ class BaseRecord(metaclass=_RegistryType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         registry = self.registry
-        if name.startswith("_") or isinstance(getattr(type(self), name, None), property):
+        attribute = getattr(type(self), name, None)
+        if isinstance(attribute, property) and attribute.fset is None:
+            raise AttributeError(
+                f"{registry.name}.{name} cannot be assigned: it follows from what is recorded. Fields that can: "
+                f"{', '.join(registry.mutable) or 'none'}; labels, projects, parents and features have methods to add and remove"
+            )
+        if name.startswith("_") or isinstance(attribute, property):
             object.__setattr__(self, name, value)
             return
         if name not in registry.table.names:

@@ -349,7 +349,9 @@ def _text_test(column: str, lookup: str, value: Scalar, what: str, path: tuple[s
             Compare(column, "gte", (text,), path) if above is None else Compare(column, "between", (text, above), path)
         )
     # A text of ASCII letters can be looked for without the project's own function.
-    operator = f"{lookup}_ascii" if lookup.startswith("i") and text.isascii() else lookup
+    operator = lookup
+    if lookup in ("iexact", "icontains", "istartswith", "iendswith") and text.isascii():
+        operator, text = f"{lookup}_ascii", text.lower()
     if lookup in ("istartswith", "endswith", "iendswith"):
         return Compare(column, operator, (text, len(text)), path) if text else Compare(column, "gte", ("",), path)
     return Compare(column, operator, (text,), path)

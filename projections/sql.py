@@ -321,8 +321,8 @@ class _Writer:
         """Compare a column or text with the values from a slot on."""
         sa = self.sa
         value = self.value(start)
-        lower = self.lower_for_ascii if operator.endswith("_ascii") else self.lower
-        operator = operator.removesuffix("_ascii")
+        if operator.endswith("_ascii"):
+            return self.ascii_test(text, operator.removesuffix("_ascii"), start)
         if operator == "null":
             return text.is_(None)
         if operator == "not_null":
@@ -334,16 +334,16 @@ class _Writer:
         if operator == "contains":
             return self.find(text, value)
         if operator == "iexact":
-            return lower(text) == lower(value)
+            return self.lower(text) == self.lower(value)
         if operator == "icontains":
-            return self.find(lower(text), lower(value))
+            return self.find(self.lower(text), self.lower(value))
         if operator == "istartswith":
-            head = sa.func.substr(lower(text), sa.literal_column("1"), self.value(start + 1))
-            return head == lower(value)
+            head = sa.func.substr(self.lower(text), sa.literal_column("1"), self.value(start + 1))
+            return head == self.lower(value)
         if operator == "endswith":
             return self.tail(text, self.value(start + 1)) == value
         if operator == "iendswith":
-            return self.tail(lower(text), self.value(start + 1)) == lower(value)
+            return self.tail(self.lower(text), self.value(start + 1)) == self.lower(value)
         if operator in ("regex", "iregex"):
             ignore_case = sa.literal_column("1" if operator == "iregex" else "0")
             return sa.func.lineagelog_regexp(value, text, ignore_case) == sa.literal_column("1")
@@ -453,16 +453,23 @@ class _Writer:
     def lower(self, text: Any) -> Any:
         return self.sa.func.lineagelog_lower(text)
 
-    def lower_for_ascii(self, text: Any) -> Any:
-        """Lower a text that is compared with ASCII alone: of other letters only two become ASCII, U+0130 and U+212A.
+    def ascii_test(self, text: Any, operator: str, start: int) -> Any:
+        """Look for lowered ASCII whatever the case.
 
-        SQLite's own functions take half the time of ours.
+        Of other letters only U+0130 and U+212A become ASCII, so that on SQLite its own functions will do; they are faster.
         """
-        if not self.sqlite:
-            return self.lower(text)
-        for letter, lowered in (("\u0130", "i"), ("\u212a", "k")):
-            text = self.sa.func.replace(text, self.literal(letter), self.literal(lowered))
-        return self.sa.func.lower(text)
+        value = self.value(start)
+        if operator == "istartswith":
+            text = self.sa.func.substr(text, self.sa.literal_column("1"), self.value(start + 1))
+        elif operator == "iendswith":
+            text = self.tail(text, self.value(start + 1))
+        if self.sqlite:
+            for letter, lowered in (("\u0130", "i"), ("\u212a", "k")):
+                text = self.sa.func.replace(text, self.literal(letter), self.literal(lowered))
+            text = self.sa.func.lower(text)
+        else:
+            text = self.lower(text)
+        return self.find(text, value) if operator == "icontains" else text == value
 
     def literal(self, text: str) -> Any:
         """Write one of the project's own words into the statement."""

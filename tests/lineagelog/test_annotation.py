@@ -102,6 +102,12 @@ def test_what_cannot_be_a_label_is_refused(subject: Any, refused: Refused, tmp_p
     assert list(subject.labels) == []
 
 
+@pytest.mark.parametrize("name", ["labels", "ulabels", "records", "projects", "features"])
+def test_annotations_are_added_and_not_assigned(subjects: dict[str, Any], name: str) -> None:
+    with pytest.raises(AttributeError, match="add and remove"):
+        setattr(subjects["Artifact"], name, [])
+
+
 def test_an_unsaved_record_cannot_be_annotated(store: Store, refused: Refused, frame: Frame) -> None:
     artifact = ln.Artifact(frame(), key="t.parquet")
     good = ln.ULabel(name="good").save()

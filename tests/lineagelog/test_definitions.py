@@ -139,6 +139,13 @@ def test_a_dtype_is_a_python_type_or_its_name(sqlite_store: Store, dtype: Any, r
     assert ln.Feature(name="x", dtype=dtype).save().refresh().dtype == recorded
 
 
+def test_a_feature_that_is_called_like_a_field_is_pointed_out(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    ln.Feature(name="size", dtype=int).save()
+    assert "'size' is also a field of Artifact, which" in capsys.readouterr().err
+    ln.Feature(name="gc_content", dtype=float).save()
+    assert capsys.readouterr().err == ""
+
+
 def test_synonyms_of_a_feature_can_be_changed(store: Store) -> None:
     feature = ln.Feature(name="temperature", dtype=float, unit="K", synonyms=["temp"]).save()
     feature.synonyms.append("T")
