@@ -16,7 +16,7 @@ from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import COLLECTION
-from lineagelog.projections.rows import RowDict, find, find_in, find_one
+from lineagelog.projections.rows import Readable, RowDict, find, find_in, find_one
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -123,8 +123,11 @@ class Collection(AnnotatedRecord):
         from lineagelog.saving import check_run_open, run_of
 
         run = run_of(self)
-        if run is not None:
-            check_run_open(self.store.log.database, run.id)
+
+        def check_still(reader: Readable) -> None:
+            if run is not None:
+                check_run_open(reader, run.id)
+
         for _ in range(_RETRIES):
             latest = self._latest()
             members = list(choose(latest))
@@ -151,7 +154,7 @@ class Collection(AnnotatedRecord):
             )
             event = self.store.new_event(fact, new_id(), run=run.id if run is not None else None)
             try:
-                (recorded,) = self.store.append([event])
+                (recorded,) = self.store.append([event], guard=check_still)
             except ConstraintError as exc:
                 # Another writer took the next place of the family; what is latest now decides anew.
                 conflict = exc

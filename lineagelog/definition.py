@@ -168,10 +168,6 @@ class TypedDefinition(Definition):
         )
         return fact
 
-    def _check_field(self, name: str, value: Any) -> Any:
-        checked = super()._check_field(name, value)
-        return redact_url(checked) if name == "reference" and checked is not None else checked
-
     @property
     def type(self: T) -> T | None:
         """What it is an instance of."""

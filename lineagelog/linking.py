@@ -13,7 +13,7 @@ from lineagelog.domain.annotation import (
     ProjectAssigned,
     ProjectUnassigned,
 )
-from lineagelog.domain.errors import ConcurrentWriteError, InvalidValueError
+from lineagelog.domain.errors import InvalidValueError
 from lineagelog.projections import schema
 from lineagelog.projections.rows import find, find_in
 from lineagelog.queryset import QuerySet
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lineagelog.domain.event import Event
     from lineagelog.entity import Record
     from lineagelog.label import ULabel
-    from lineagelog.projections.rows import RowDict
+    from lineagelog.projections.rows import Readable, RowDict
 
 R = TypeVar("R", bound=BaseRecord)
 Label: TypeAlias = "ULabel | Record"
@@ -165,8 +165,10 @@ def _change(subject: BaseRecord, targets: Sequence[BaseRecord], kind: str, reaso
             raise InvalidValueError(
                 f"the {target.registry.name} {target.uid}", "is a type; put one of its instances on the record instead"
             )
-        if add and kind == "parent":
-            _check_no_cycle(subject, target)
+
+    def check_no_cycle(reader: Readable) -> None:
+        for target in targets:
+            _check_no_cycle(reader, subject, target)
 
     def decide(_: RowDict) -> list[Event]:
         present = {(row["kind"], row["target_id"]) for row in find(database, schema.LINKS, source_id=subject.id)}
@@ -174,9 +176,9 @@ def _change(subject: BaseRecord, targets: Sequence[BaseRecord], kind: str, reaso
         return [_fact(subject, target, link, add=add) for (link, target_id), target in wanted.items()
                 if ((link, target_id) in present) != add]  # fmt: skip
 
-    recorded = subject.store.append_all_next(subject.registry.table, subject.id, decide, reason=reason)
-    if add and kind == "parent" and recorded:
-        _undo_cycle(subject, targets)
+    # The streams of other records are free to other writers, so only a look under the lock can tell.
+    guard = check_no_cycle if add and kind == "parent" else None
+    subject.store.append_all_next(subject.registry.table, subject.id, decide, reason=reason, guard=guard)
 
 
 def _fact(subject: BaseRecord, target: BaseRecord, kind: str, *, add: bool) -> Event:
@@ -190,31 +192,20 @@ def _fact(subject: BaseRecord, target: BaseRecord, kind: str, *, add: bool) -> E
     return attached(label=target.id, registry=target.registry.name, subject=name)
 
 
-def _check_no_cycle(child: BaseRecord, parent: BaseRecord) -> None:
-    if child.id == parent.id or child.id in _ancestors(parent):
+def _check_no_cycle(reader: Readable, child: BaseRecord, parent: BaseRecord) -> None:
+    if child.id == parent.id or child.id in _ancestors(reader, parent):
         raise InvalidValueError(
             f"the parent {getattr(parent, 'name', parent.uid)!r}",
             f"descends from {getattr(child, 'name', child.uid)!r} or is the same; nothing can be its own ancestor",
         )
 
 
-def _undo_cycle(child: BaseRecord, parents: Sequence[BaseRecord]) -> None:
-    """Take parents back that became descendants while they were added: their own stream was free to another writer."""
-    if child.id not in _ancestors(child):
-        return
-    _change(child, parents, "parent", "another writer made the parent a descendant at the same time", add=False)
-    raise ConcurrentWriteError(
-        f"the parents of {getattr(child, 'name', child.uid)!r} became its descendants at the same time, and were taken back; "
-        "look at its children and try again"
-    )
-
-
-def _ancestors(record: BaseRecord) -> set[str]:
+def _ancestors(reader: Readable, record: BaseRecord) -> set[str]:
     """Find the ids of all above a record, one statement for each generation."""
     found: set[str] = set()
     generation = {record.id}
     while generation:
-        rows = find_in(record.store.log.database, schema.LINKS, "source_id", sorted(generation), kind="parent")
+        rows = find_in(reader, schema.LINKS, "source_id", sorted(generation), kind="parent")
         generation = {row["target_id"] for row in rows} - found
         found |= generation
     return found

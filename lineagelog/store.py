@@ -448,8 +448,9 @@ class Store:
         *,
         run: str | None = None,
         reason: str | None = None,
+        guard: Guard | None = None,
     ) -> list[RecordedEvent]:
-        """Append the next events of a record, all or none; see `append_next`."""
+        """Append the next events of a record, all or none; see `append_next`, and `EventLog.append` for `guard`."""
         for attempt in range(_RETRIES):
             row = find_one(self.log.database, table, id=record_id)
             if row is None:
@@ -462,7 +463,7 @@ class Store:
                 for version, fact in enumerate(facts, row["revision"] + 1)
             ]
             try:
-                return self.append(events)
+                return self.append(events, guard=guard)
             except ConcurrentWriteError:
                 if attempt == _RETRIES - 1:
                     raise
