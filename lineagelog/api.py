@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineagelog import bulk, current, location
-from lineagelog.domain.errors import StoreExistsError
+from lineagelog.domain.errors import StoreExistsError, StoreNotFoundError
 from lineagelog.store import Store
 
 if TYPE_CHECKING:
@@ -47,17 +47,14 @@ def connect(address: str | os.PathLike[str], *, keep: bool = False) -> Store:
     """Open a store and make it the current one.
 
     Args:
-        address: Folder of the store, URL of its database, or the name of a store that was used before.
+        address: Folder of the store, URL of its database, or the name or id of a store that was used before.
         keep: Later processes that start in the working directory find this store as well.
 
     Raises:
-        StoreNotFoundError: There is no store at this address.
+        StoreNotFoundError: There is no store at this address, or several have this name.
         StoreExistsError: The working directory holds another store, which would be found first.
     """
-    text = os.fspath(address)
-    named = [entry for entry in location.known_stores() if entry["name"] == text]
-    if "://" not in text and "/" not in text and len(named) == 1 and not os.path.isdir(text):  # noqa: PTH112 - a text, not yet a path
-        text = named[0]["location"]
+    text = _resolve_name(os.fspath(address))
     opened = Store.open(text)
     if keep:
         try:
@@ -124,6 +121,24 @@ def view(limit: int = 10) -> dict[str, pd.DataFrame]:
     for name, frame in frames.items():
         print(f"{name}\n{frame.to_string(max_colwidth=40)}\n")  # noqa: T201 - printing is what it is for
     return dict(frames)
+
+
+def _resolve_name(address: str) -> str:
+    """Return where a store is that is meant by its name or id; paths and URLs stay as they are."""
+    if not address or "://" in address or "/" in address or "\0" in address or os.path.isdir(address):  # noqa: PTH112 - a text, not yet a path
+        return address
+    known = location.known_stores()
+    matching = [entry for entry in known if address in (entry["name"], entry["id"])]
+    if not matching:
+        raise StoreNotFoundError(
+            f"there is no such path or store name as {address!r}; see `prov list`, or create a store with `prov init`"
+        )
+    if len(matching) > 1:
+        places = ", ".join(f"{entry['location']} ({entry['id']})" for entry in matching)
+        raise StoreNotFoundError(
+            f"{len(matching)} stores are called {address}: {places}; name the one you mean by its path or id"
+        )
+    return matching[0]["location"]
 
 
 def _keep(opened: Store, address: str) -> None:

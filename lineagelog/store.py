@@ -132,7 +132,8 @@ class Store:
         target = location.home(folder)
         if target.is_dir():
             raise StoreExistsError(
-                f"there is a store in {folder} already; open it with ln.open({str(folder)!r}), or choose another folder"
+                f"there is a store in {folder} already; open it with `prov connect {folder}` or, in Python, "
+                f"ln.connect({str(folder)!r}), or choose another folder"
             )
         if kind != "local":
             _check_remote(root)
@@ -167,8 +168,8 @@ class Store:
         try:
             if log.head().position:
                 raise StoreExistsError(
-                    f"{log.database.name} holds a store already; connect to it with ln.connect(URL), "
-                    "or add ?schema=NAME to the URL for a new one"
+                    f"{log.database.name} holds a store already; connect to it with `prov connect URL` or, in Python, "
+                    "ln.connect(URL), or add ?schema=NAME to the URL for a new one"
                 )
             store_id, user_id, storage_id = new_id(), new_id(), new_id()
             recorded_root = SELF_ROOT if kind == "local" and db is None else root

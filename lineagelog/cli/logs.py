@@ -90,6 +90,9 @@ def print_entries(out: Output, entries: Iterable[Entry]) -> int:
             )
             for entry in entries
         ),
+        whole=("#", "time (UTC)", "event", "run"),
+        drop=("run",),
+        under=("details", "record"),
     )
 
 

@@ -100,7 +100,11 @@ def list_(call: Call) -> None:
     stores = api.list_stores()
     if call.out.json:
         call.out.objects(stores)
-    elif not call.out.table(("name", "location", "id"), [(one["name"], one["location"], one["id"]) for one in stores]):
+    elif not call.out.table(
+        ("name", "location", "id"),
+        [(one["name"], one["location"], one["id"]) for one in stores],
+        whole=("location", "id"),
+    ):
         call.out.say("no stores yet; create one with `prov init --storage ./mydata`")
 
 

@@ -69,3 +69,8 @@ def test_example_runs(request: pytest.FixtureRequest, prov: Any, name: str, exam
     for flag in ("-o", "--output"):
         if flag in words:
             assert Path(words[words.index(flag) + 1]).stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_help_holds_no_placeholder(prov: Any, name: str) -> None:
+    assert not re.search(r"\b(XX+|TODO|FIXME|TBD)\b|lorem", prov(name, "--help").out)

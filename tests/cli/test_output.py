@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lineagelog.cli.output import Output, cell, clean, n_bytes, print_error, to_json
+from lineagelog.cli.output import Output, cell, clean, lay_out, n_bytes, print_error, to_json
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,27 @@ def test_cell_is_one_line_for_people(value: Any, shown: str) -> None:
 )
 def test_sizes_are_given_in_units(size: int, shown: str) -> None:
     assert n_bytes(size) == shown
+
+
+def test_narrow_table_keeps_uids_whole_drops_columns_and_cuts_others() -> None:
+    uid, key = "xjjlCBR2j11R88Q30001", "k" * 70
+    layout = lay_out(("uid", "key", "by"), [[uid, key, "b" * 30]], 50, whole=("uid", "by"), cut=("key",), drop=("by",))
+    assert layout.widths == {"uid": 20, "key": 28}
+    assert layout.total == 50
+
+
+def test_wide_table_is_left_as_it_is() -> None:
+    layout = lay_out(("a", "b"), [["1" * 30, "2" * 90]], None, cut=("a",), drop=("b",))
+    assert layout.widths == {"a": 30, "b": 90}
+
+
+def test_column_without_room_goes_under_another() -> None:
+    layout = lay_out(("a", "b", "c"), [["1" * 30, "2" * 30, "3" * 30]], 60, whole=("a",), under=("c", "b"))
+    assert layout.widths == {"a": 30, "b": 28}
+    assert layout.titles == {"b": "b, c"}
+
+
+def test_long_cell_is_cut_in_a_pipe_but_no_address_or_whole_column(capsys: Any) -> None:
+    iri, name = "https://example.org/" + "i" * 80, "n" * 80
+    Output().table(("a", "b", "c"), [("x" * 80, iri, name)], whole=("c",))
+    assert capsys.readouterr().out.splitlines()[2].split() == ["x" * 59 + "…", iri, name]
