@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from lineagelog import location
+from lineagelog import location, message
 from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.adapters.log.schema import LOG_TABLES
 from lineagelog.domain.errors import (
@@ -87,6 +87,11 @@ class Store:
         if created is None or not isinstance(created.fact, StoreCreated):
             log.close()
             raise StoreNotFoundError(f"{log.database.name} holds no store; create one with `prov init`")
+        if log.missing_tables:
+            message.warn(
+                f"the store lacks the tables {', '.join(log.missing_tables)}: an older version has made it, or they were removed; "
+                "`prov rebuild` makes them from the log"
+            )
         self.log = log
         self.folder = folder
         self.id = created.stream

@@ -49,6 +49,8 @@ class EventLog:
 
     Attributes:
         database: Where it lies.
+        missing_tables: Projection tables that were not there when it was opened: removed, or not known to the software that
+            made it. A rebuild makes them.
     """
 
     def __init__(self, database: Database, *, create: bool = False) -> None:
@@ -66,8 +68,10 @@ class EventLog:
         if create:
             create_log(database)
             create_projections(database)
-        elif EVENTS.name not in database.table_names():
+        existing = database.table_names()
+        if EVENTS.name not in existing:
             raise StoreUnavailableError(f"{database.name} holds no store; create one with `prov init`")
+        self.missing_tables = [table.name for table in schema.TABLES if table.name not in existing]
         check_format(database)
         self._recorder = SQLApplicationRecorder(database, create=False)
         self._events: EventStore[Any] = EventStore(mapper=TopicMapper(), recorder=self._recorder)

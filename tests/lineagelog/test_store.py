@@ -256,3 +256,16 @@ def test_checkpoint_tells_a_shortened_log(sqlite_store: Store, frame: Frame, tmp
         report = other.verify(checkpoint=checkpoint)
     assert not report.ok
     assert "another store" in report.to_text()
+
+
+def test_missing_tables_are_pointed_out_and_rebuilt(
+    store: Store, store_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with store.log.database.write() as transaction:
+        transaction.execute("DROP TABLE collections")
+    with Store.open(store_folder) as again:
+        assert "lacks the tables collections" in capsys.readouterr().err
+        again.rebuild()
+    with Store.open(store_folder) as mended:
+        assert capsys.readouterr().err == ""
+        assert mended.Collection.filter().count() == 0
