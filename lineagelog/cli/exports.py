@@ -130,7 +130,7 @@ def _print_result(out: Output, result: QueryResult, *, as_csv: bool) -> None:
         out.objects(dict(zip(result.columns, row, strict=True)) for row in result.rows)
     elif as_csv:
         _print_csv(result)
-    elif not out.table(result.columns, result.rows):
+    elif not out.table(result.columns, result.rows, whole=result.columns if out.is_piped else ()):
         out.say("no solutions")
 
 

@@ -46,6 +46,11 @@ class Output:
         self.json = json
         self.quiet = quiet
 
+    @property
+    def is_piped(self) -> bool:
+        """Nobody looks at a terminal: another program or a file takes what is printed."""
+        return self._width is None
+
     def object(self, value: Any) -> None:
         """Print one JSON object on one line."""
         print(to_json(value))  # noqa: T201 - printing is what it is for

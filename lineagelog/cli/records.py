@@ -80,10 +80,12 @@ def show(call: Call, uid: _Uid) -> None:
         call.out.tree(tree)
         if isinstance(record, Run) and record.error_traceback:
             call.out.text(record.error_traceback)
+        columns = ("#", "time (UTC)", "who", "event", "what changed, and why")
         call.out.table(
-            ("#", "time (UTC)", "who", "event", "what changed, and why"),
+            columns,
             ((entry.position, entry.at, entry.who, entry.event, in_words(entry)) for entry in history),
-            whole=("#", "time (UTC)", "event"),
+            # The history of one record is read as a whole; a reason must not end in the middle.
+            whole=columns if call.out.is_piped else ("#", "time (UTC)", "event"),
         )
 
 

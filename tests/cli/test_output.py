@@ -117,3 +117,17 @@ def test_long_cell_is_cut_in_a_pipe_but_no_address_or_whole_column(capsys: Any) 
     iri, name = "https://example.org/" + "i" * 80, "n" * 80
     Output().table(("a", "b", "c"), [("x" * 80, iri, name)], whole=("c",))
     assert capsys.readouterr().out.splitlines()[2].split() == ["x" * 59 + "…", iri, name]
+
+
+def test_answers_and_histories_are_piped_in_full(prov: Any, story: Any) -> None:
+    import lineagelog as ln
+
+    reason = "because " + "a reason may be long and is read to its end, " * 4
+    with ln.open("mydata") as store:
+        artifact = store.Artifact.filter().first()
+        assert artifact is not None
+        artifact.description = "changed"
+        artifact.save(reason=reason.strip())
+    assert reason.strip() in prov("show", artifact.uid).out
+    hashes = prov("query", "SELECT ?h WHERE { ?a a prov:Entity ; ll:sha256 ?h }", "--quiet").out.split()
+    assert artifact.hash in hashes
