@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from lineagelog import message
-from lineagelog.domain.errors import ExportError, LineageLogError, UnknownFormatError
+from lineagelog.domain.errors import ExportError, UnknownFormatError
 from lineagelog.domain.store import ExportMade
 from lineagelog.finding import find_record
 from lineagelog.progress import statement_progress
 from lineagelog.projections import schema
 from lineagelog.record import BaseRecord
+from lineagelog.writing import written_whole
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
@@ -65,42 +65,22 @@ def export(
     if path.is_dir():
         # Told now: an export is recorded before it gets its name, so that none goes out unrecorded.
         raise ExportError(f"the export cannot be written to {path}: it is a folder; name a file")
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    except OSError as exc:
-        raise ExportError(
-            f"the export cannot be written to {path}: {exc.strerror}; choose a folder that exists"
-        ) from exc
-    temporary = Path(name)
-    try:
-        with (
-            os.fdopen(descriptor, "wb") as out,
-            store.log.database.snapshot() as snapshot,
-            statement_progress(f"export to {path.name}") as progress,
-        ):
+    with written_whole(path, f"the export cannot be written to {path}") as out:
+        with store.log.database.snapshot() as snapshot, statement_progress(f"export to {path.name}") as progress:
             head = _head(snapshot)
             summary = write(
                 snapshot,
-                cast("BinaryIO", out),
+                out,
                 format=chosen,
                 scope=scope,
                 head_position=head.position,
                 head_root=head.root,
                 progress=progress,
             )
-        temporary.chmod(0o644)
+        # What is on record must be on disk, whatever the end of the block meets.
+        out.flush()
         if record:
             _record(store, summary, head)
-        temporary.replace(path)
-    except LineageLogError:
-        temporary.unlink(missing_ok=True)
-        raise
-    except OSError as exc:
-        temporary.unlink(missing_ok=True)
-        raise ExportError(f"the export cannot be written to {path}: {exc}; choose another place") from exc
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     return summary
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from lineagelog.adapters.log.connect import connect
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.domain.errors import ExportError, ObjectMissingError
+from lineagelog.domain.errors import ObjectMissingError
 from lineagelog.store import Store
+from lineagelog.writing import written_whole
 
 
 def record_log(store: Store, path: str | os.PathLike[str]) -> Path:
@@ -31,22 +31,8 @@ def record_log(store: Store, path: str | os.PathLike[str]) -> Path:
     from lineagelog.adapters.log.transfer import write_log
 
     target = Path(path)
-    try:
-        descriptor, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=f".{target.name}.")
-    except (OSError, ValueError) as exc:
-        raise ExportError(f"the log cannot be recorded to {target}: {exc}; choose a folder you may write") from exc
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.writelines(write_log(store.log.database, store.uid))
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    except OSError as exc:
-        temporary.unlink(missing_ok=True)
-        raise ExportError(f"the log cannot be recorded to {target}: {exc}; choose another place") from exc
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(target, f"the log cannot be recorded to {target}") as out:
+        out.writelines(write_log(store.log.database, store.uid))
     return target
 
 

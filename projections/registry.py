@@ -131,14 +131,6 @@ class Registry:
             raise UnknownFieldError(self.name, name, (*self.fields, *self.aliases))
         return column.name
 
-    def check_field(self, name: str) -> str:
-        """Accept the name of a field, and return the name of its column.
-
-        Raises:
-            UnknownFieldError: There is no such field.
-        """
-        return self.column_of(name)
-
 
 def _links(kind: str, target: str, doc: str, *, back: bool = False, order: str = "", mixed: bool = False) -> Relation:
     """Lead through the links of a kind, from source to target or back."""
