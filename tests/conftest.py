@@ -1,4 +1,4 @@
-"""What all tests share: a real PostgreSQL server, and an empty database on each of the two adapters."""
+"""What all tests share: a real PostgreSQL server, an empty database on each of the two adapters, and a real S3 protocol server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import settings
@@ -91,3 +91,28 @@ def log(database_address: Address) -> Iterator[EventLog]:
     log = EventLog.connect(database_address, create=True)
     yield log
     log.close()
+
+
+@pytest.fixture(scope="session")
+def s3_options() -> Iterator[dict[str, Any]]:
+    """Start a server, make one bucket, and say how to reach it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import boto3
+        from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"key": "test", "secret": "test", "endpoint_url": f"http://{host}:{port}"}
+    client = boto3.client(
+        "s3",
+        endpoint_url=options["endpoint_url"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="bucket")
+    client.close()
+    yield options
+    server.stop()

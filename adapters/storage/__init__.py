@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage
+from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, StoredObject
 from lineagelog.adapters.storage.hashing import hash_local, verify
 from lineagelog.domain.errors import InvalidValueError
 
-__all__ = ["Hashed", "Progress", "Staged", "Storage", "hash_local", "normalise_root", "open_storage", "verify"]
+__all__ = [
+    "Hashed",
+    "Progress",
+    "Staged",
+    "Storage",
+    "StoredObject",
+    "hash_local",
+    "normalise_root",
+    "open_storage",
+    "verify",
+]
 
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)", re.DOTALL)
 _SAME_AS: Final = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "file": "local"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Self, TypeAlias
@@ -37,6 +38,22 @@ class Hashed(NamedTuple):
     hash: str
     hash_type: str = SHA256
     n_files: int | None = None
+
+
+class StoredObject(NamedTuple):
+    """What a location says of something that lies in it, without reading it.
+
+    Attributes:
+        path: Relative to the root.
+        size_bytes: Size; of a folder, of all files in it.
+        modified_at: Last write, UTC; of a folder, the latest one in it. `None` where the location does not say.
+        is_folder: It is a folder.
+    """
+
+    path: str
+    size_bytes: int
+    modified_at: datetime | None
+    is_folder: bool
 
 
 class Staged(AbstractContextManager["Staged"]):
@@ -195,6 +212,20 @@ class Storage(ABC):
     @abstractmethod
     def is_folder(self, path: str) -> bool:
         """Tell whether a folder lies at a path."""
+
+    @abstractmethod
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """List what lies directly in a folder, in no particular order; nothing if there is no such folder.
+
+        Each file directly in it is one object, and each folder directly in it is one object, whatever it holds: a
+        folder artifact is listed once, with the size of all its files. Folders that hold no file are not listed.
+
+        Args:
+            prefix: The folder, such as `.lineagelog/objects`.
+
+        Raises:
+            UnsupportedFormatError: Locations of this type cannot be listed.
+        """
 
     @abstractmethod
     def delete(self, path: str) -> None:

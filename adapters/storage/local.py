@@ -17,11 +17,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote
 
-from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, check_path
+from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, StoredObject, check_path
 from lineagelog.adapters.storage.hashing import (
     Sink,
     hash_file,
@@ -126,6 +127,23 @@ class LocalStorage(Storage):
     def is_folder(self, path: str) -> bool:
         """Tell whether a folder lies at a path."""
         return self._place(path).is_dir()
+
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """List what lies directly in a folder."""
+        folder = self._place(prefix)
+        try:
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as exc:
+            raise _failed(f"{folder} cannot be listed", exc) from exc
+        with entries:
+            for entry in entries:
+                if f"{prefix}/{entry.name}" == STAGING:
+                    continue
+                listed = _listed(f"{prefix}/{entry.name}", Path(entry.path))
+                if listed is not None:
+                    yield listed
 
     def delete(self, path: str) -> None:
         """Remove a file or folder, and make the removal durable."""
@@ -369,6 +387,27 @@ def _move_folder(temporary: Path, place: Path) -> None:
         with suppress(OSError):
             place.rmdir()
         raise
+
+
+def _listed(path: str, place: Path) -> StoredObject | None:
+    """Say what lies at a place; `None` if it is gone by now, or a folder without a file."""
+    try:
+        if not place.is_dir() or place.is_symlink():
+            status = place.lstat()
+            return StoredObject(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC), False)
+        size, latest = 0, None
+        for parent, _, names in os.walk(place):
+            for name in names:
+                status = (Path(parent) / name).lstat()
+                size += status.st_size
+                latest = max(latest or 0.0, status.st_mtime)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise _failed(f"{place} cannot be listed", exc) from exc
+    if latest is None:
+        return None
+    return StoredObject(path, size, datetime.fromtimestamp(latest, UTC), True)
 
 
 def _last_written(path: Path) -> float:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
-from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, check_path, chunks
+from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, StoredObject, check_path, chunks
 from lineagelog.adapters.storage.hashing import (
     BLOCK_BYTES,
     Fingerprint,
@@ -163,6 +164,25 @@ class RemoteStorage(Storage):
         with self._translated(path):
             self._fs.invalidate_cache()
             return bool(self._fs.isdir(self._key(path)))
+
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """List what lies directly under a prefix."""
+        with self._translated(prefix), suppress(FileNotFoundError, NotADirectoryError):
+            self._fs.invalidate_cache()
+            for info in self._fs.ls(self._key(prefix), detail=True):
+                key = str(info["name"]).rstrip("/")
+                name = key.rpartition("/")[2]
+                if key == self._fs._strip_protocol(self._key(prefix)).rstrip("/"):  # noqa: SLF001
+                    # The prefix itself: a file, or the mark of an empty folder.
+                    continue
+                if info["type"] != "directory":
+                    yield StoredObject(f"{prefix}/{name}", int(info["size"] or 0), _modified(info), False)
+                    continue
+                members = list(self._fs.find(key, detail=True).values())
+                if members:
+                    times = [time for time in map(_modified, members) if time is not None]
+                    size = sum(int(member["size"] or 0) for member in members)
+                    yield StoredObject(f"{prefix}/{name}", size, max(times, default=None), True)
 
     def delete(self, path: str) -> None:
         """Remove an object, or all objects under a path."""
@@ -318,6 +338,20 @@ def taken(name: str) -> ObjectExistsError:
     return ObjectExistsError(
         f"something lies at {name} already and was left as it is; choose another path, or delete it first"
     )
+
+
+def _modified(info: Mapping[str, Any]) -> datetime | None:
+    """Find the time of the last write; each file system of fsspec has its own name for it."""
+    for name in ("LastModified", "last_modified", "updated", "mtime", "modified", "created"):
+        value = info.get(name)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return None
 
 
 def _is_of_a_server(exc: Exception) -> bool:

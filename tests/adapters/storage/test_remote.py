@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +20,6 @@ from lineagelog.domain.errors import (
     StorageError,
     UnsupportedFormatError,
 )
-
-
-@pytest.fixture(scope="module")
-def s3_options() -> Iterator[dict[str, Any]]:
-    """Start a server, make one bucket, and say how to reach it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import boto3
-        from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = {"key": "test", "secret": "test", "endpoint_url": f"http://{host}:{port}"}
-    client = boto3.client(
-        "s3",
-        endpoint_url=options["endpoint_url"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="bucket")
-    client.close()
-    yield options
-    server.stop()
 
 
 @pytest.fixture(params=["memory", "s3"])
