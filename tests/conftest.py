@@ -94,8 +94,8 @@ def log(database_address: Address) -> Iterator[EventLog]:
 
 
 @pytest.fixture(scope="session")
-def s3_options() -> Iterator[dict[str, Any]]:
-    """Start a server, make one bucket, and say how to reach it."""
+def s3_server() -> Iterator[str]:
+    """The URL of a real S3 protocol server over HTTP, with one bucket, `bucket`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import boto3
@@ -104,15 +104,27 @@ def s3_options() -> Iterator[dict[str, Any]]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    options = {"key": "test", "secret": "test", "endpoint_url": f"http://{host}:{port}"}
+    url = f"http://{host}:{port}"
     client = boto3.client(
-        "s3",
-        endpoint_url=options["endpoint_url"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
+        "s3", endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
     )
     client.create_bucket(Bucket="bucket")
     client.close()
-    yield options
+    yield url
     server.stop()
+
+
+@pytest.fixture
+def s3_environment(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Point `s3://` URLs of this test to the server, which it returns the URL of."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return s3_server
+
+
+@pytest.fixture(scope="session")
+def s3_options(s3_server: str) -> dict[str, Any]:
+    """Options of a storage location that reach the server."""
+    return {"key": "test", "secret": "test", "endpoint_url": s3_server}

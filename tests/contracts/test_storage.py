@@ -1,11 +1,10 @@
-"""What every storage location promises, whatever it is: one contract on a local disk, in memory and on a real S3 protocol server."""
+"""What every storage location promises: one contract on a local disk, in memory and on a real S3 protocol server."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 

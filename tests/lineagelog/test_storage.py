@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,37 +16,13 @@ Write = Callable[[str, str], Path]
 Refused = Callable[..., errors.LineageLogError]
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """A real S3 protocol server over HTTP with one bucket."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import boto3
-        from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="bucket")
-    client.close()
-    yield url
-    server.stop()
-
-
 @pytest.fixture(params=["memory", "s3"])
-def remote_root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def remote_root(request: pytest.FixtureRequest) -> str:
     """The URL of an empty place, in this process and behind HTTP."""
     name = uuid.uuid4().hex
     if request.param == "memory":
         return f"memory://{name}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    request.getfixturevalue("s3_environment")
     return f"s3://bucket/{name}"
 
 
