@@ -136,6 +136,31 @@ class RunClosedError(DomainError):
         return f"run {self.uid} is already {self.status}; start a new run with ln.track() or ln.Run(...)"
 
 
+class ArtifactStateError(DomainError):
+    """The artifact is in the trash, deleted for good, or neither, and what was asked needs another state.
+
+    Attributes:
+        uid: Uid of the artifact.
+        state: Its state: `live`, `trashed` or `deleted`.
+        refused: What cannot be done, as a predicate.
+    """
+
+    _HINTS = {
+        "live": "it is not in the trash",
+        "trashed": "it is in the trash; take it out with restore() or `prov restore`",
+        "deleted": "it was deleted for good; what is recorded about it stays, its content does not",
+    }
+
+    def __init__(self, uid: str, state: str, refused: str) -> None:
+        super().__init__(uid, state, refused)
+        self.uid = uid
+        self.state = state
+        self.refused = refused
+
+    def __str__(self) -> str:
+        return f"the artifact {self.uid} {self.refused}: {self._HINTS.get(self.state, self.state)}"
+
+
 class NoRunError(DomainError):
     """There is no current run, and the call needs one."""
 

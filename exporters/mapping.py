@@ -153,6 +153,9 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
         (Activity,), "ll:sawAgain on the run; a second generation would break constraint 24"
     ),
     "artifact.updated.1": Mapped((Entity,), _CURRENT),
+    "artifact.trashed.1": Excluded("the trash hides an artifact and ends nothing; its state is an attribute, ll:state"),
+    "artifact.restored.1": Excluded("ends the time in the trash, of which nothing is stated"),
+    "artifact.deleted.1": Excluded("an export states what was there; what was deleted stands in the log"),
     "export.made.1": Excluded("an export cannot tell of itself in the log before it is made; its bundle describes it"),
     "label.defined.1": Mapped((Entity, Attribution), "ll:Label, attributed to its author; its type by ll:ofType"),
     "label.updated.1": Mapped((Entity,), _CURRENT),

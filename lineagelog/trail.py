@@ -72,6 +72,7 @@ _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "environment.recorded.1": ("python", "platform"),
     "artifact.registered.1": ("size_bytes", "kind", "version", "description"),
     "artifact.seen_again.1": ("description",),
+    "artifact.deleted.1": ("size_bytes", "content_removed"),
     "collection.registered.1": ("artifacts", "version", "description"),
     "label.defined.1": ("type", "description"),
     "label.attached.1": ("label",),

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from lineagelog.domain import annotation, artifact, collection, event, run, storage, store, transform, user
+from lineagelog.domain import annotation, artifact, collection, disposal, event, run, storage, store, transform, user
 from lineagelog.domain.event import Change, RecordedEvent
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.projections import schema
@@ -37,7 +37,10 @@ _INSERT_EDGE: Final = Insert(schema.EDGES, or_ignore=True)
 _END_SESSION: Final = Update(schema.SESSIONS, ("ended_at",), ("id",))
 _SET_DEFAULT_STORAGE: Final = Update(schema.STORES, ("default_storage_id", "revision"), ("id",))
 _RETIRE_TRANSFORM: Final = Update(schema.TRANSFORMS, ("is_latest",), ("id",))
-_RETIRE_ARTIFACT: Final = Update(schema.ARTIFACTS, ("is_latest",), ("id",))
+_MARK_LATEST: Final = Update(schema.ARTIFACTS, ("is_latest",), ("id",))
+_SET_STATE: Final = Update(
+    schema.ARTIFACTS, ("state", "content_removed", "is_latest", "updated_at", "revision"), ("id",)
+)
 _SET_REVISION: Final = {
     table: Update(table, ("revision",), ("id",)) for table in schema.TABLES if "revision" in table.names
 }
@@ -217,13 +220,13 @@ def _artifact_registered(e: RecordedEvent, fact: artifact.ArtifactRegistered) ->
         e.position, e.stream, e.version, fact.uid, fact.uid[:-VERSION_LENGTH], fact.version_number, 1, fact.version, fact.key,
         int(fact.key_is_virtual), fact.description, fact.suffix, fact.kind, fact.otype, fact.size_bytes, fact.hash,
         fact.hash_type, fact.n_files, fact.n_observations, fact.storage, fact.path, fact.run, fact.transform, fact.revises,
-        e.recorded_at, e.recorded_at, e.actor,
+        disposal.LIVE, 0, e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     operations: list[Operation] = [(_INSERT_ARTIFACT, row)]
     if fact.run is not None:
         operations.append((_INSERT_EDGE, _output_edge(e, fact.run, "generated")))
     if fact.revises is not None:
-        operations.append((_RETIRE_ARTIFACT, (0, fact.revises)))
+        operations.append((_MARK_LATEST, (0, fact.revises)))
     return operations
 
 
@@ -238,6 +241,36 @@ def _artifact_seen_again(e: RecordedEvent, fact: artifact.ArtifactSeenAgain) -> 
 @_handles(artifact.ArtifactUpdated)
 def _artifact_updated(e: RecordedEvent, fact: artifact.ArtifactUpdated) -> Sequence[Operation]:
     return (_apply_changes(schema.ARTIFACTS, e, fact.changes),)
+
+
+@_handles(disposal.ArtifactTrashed)
+def _artifact_trashed(e: RecordedEvent, fact: disposal.ArtifactTrashed) -> Sequence[Operation]:
+    return _end(e, disposal.TRASHED, fact.latest)
+
+
+@_handles(disposal.ArtifactRestored)
+def _artifact_restored(e: RecordedEvent, fact: disposal.ArtifactRestored) -> Sequence[Operation]:
+    operations = [_set_state(e, disposal.LIVE, is_latest=fact.latest == e.stream)]
+    if fact.superseded is not None:
+        operations.append((_MARK_LATEST, (0, fact.superseded)))
+    return operations
+
+
+@_handles(disposal.ArtifactDeleted)
+def _artifact_deleted(e: RecordedEvent, fact: disposal.ArtifactDeleted) -> Sequence[Operation]:
+    return _end(e, disposal.DELETED, fact.latest, content_removed=fact.content_removed)
+
+
+def _end(e: RecordedEvent, state: str, latest: str | None, *, content_removed: bool = False) -> Sequence[Operation]:
+    """Take a version out of the live ones, and mark the one that is the latest of those left."""
+    operations = [_set_state(e, state, content_removed=content_removed)]
+    if latest is not None:
+        operations.append((_MARK_LATEST, (1, latest)))
+    return operations
+
+
+def _set_state(e: RecordedEvent, state: str, *, content_removed: bool = False, is_latest: bool = False) -> Operation:
+    return _SET_STATE, (state, int(content_removed), int(is_latest), e.recorded_at, e.version, e.stream)
 
 
 @_handles(storage.StorageMadeDefault)

@@ -20,6 +20,7 @@ EXAMPLES: dict[type[LineageLogError], LineageLogError] = {
         errors.UnknownFieldError("Artifact", "kye", ("key", "kind"), "lookup"),
         errors.ImmutableFieldError("Artifact", "hash", ("description",)),
         errors.RunClosedError("x", "finished"),
+        errors.ArtifactStateError("x", "trashed", "cannot be put into the trash"),
         errors.DigestMismatchError("a/b", "0" * 64, "1" * 64),
         errors.UnknownFormatError("pdf", ("prov-json",)),
         UniquenessError("users", ("handle",)),
@@ -75,5 +76,8 @@ def test_texts_name_the_thing_and_the_next_step() -> None:
         texts["UnknownFieldError"] == "Artifact has no lookup 'kye' (did you mean 'key'?); the lookups are: key, kind"
     )
     assert "fields that can: description" in texts["ImmutableFieldError"]
+    assert texts["ArtifactStateError"].startswith(
+        "the artifact x cannot be put into the trash: it is in the trash; take"
+    )
     assert "restore the file from a copy" in texts["DigestMismatchError"]
     assert "choose one of: prov-json" in texts["UnknownFormatError"]

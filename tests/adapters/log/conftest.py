@@ -32,6 +32,7 @@ from lineagelog.domain.annotation import (
 )
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
+from lineagelog.domain.disposal import ArtifactDeleted, ArtifactRestored, ArtifactTrashed
 from lineagelog.domain.event import Change, Context, Event, NewEvent, UnknownEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
@@ -218,6 +219,7 @@ def history() -> list[NewEvent]:
     story.add(runs[2], InputAccessed(artifact=versions[2], how="load", accessed_at=TIME))
     story.add(runs[2], InputAccessed(artifact=versions[2], how="cache", accessed_at=TIME))
     story.add(runs[2], InputAccessed(artifact=versions[2], how="load", accessed_at=TIME, role="reference"))
+    _dispose(story, versions, storage)
     story.add(runs[2], RunUpdated(changes={"name": Change("fit", "renamed"), "params": Change({}, {"b": 2})}))
     _annotate(story, versions[2], runs[2], versions)
     story.add(runs[0], RunFinished(finished_at=TIME))
@@ -228,6 +230,20 @@ def history() -> list[NewEvent]:
     story.add(new_id(), UnknownEvent(unknown_topic="moon.landed.1", payload='{ "crew": 2 }'))
     story.add(user, UserLoggedOut(session=session))
     return story.events
+
+
+def _dispose(story: _Story, versions: list[Id], storage: Id) -> None:
+    """Put versions into the trash and take them out, and delete one of them."""
+    story.add(versions[2], ArtifactTrashed(latest=versions[1]))
+    story.add(versions[1], ArtifactTrashed(latest=versions[0]))
+    story.add(versions[2], ArtifactRestored(latest=versions[2], superseded=versions[0]))
+    story.add(versions[1], ArtifactRestored(latest=versions[2]))
+    story.add(
+        versions[0],
+        ArtifactDeleted(
+            storage=storage, path="p/0", hash="0" * 64, size_bytes=2**40, content_removed=True, latest=versions[2]
+        ),
+    )
 
 
 def _annotate(story: _Story, artifact: Id, run: Id, versions: list[Id]) -> None:
