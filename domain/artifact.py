@@ -10,6 +10,10 @@ from lineagelog.domain.values import check_name
 
 ARTIFACT_KINDS: Final = ("dataset", "model", "plot", "report")
 
+INTACT: Final = "intact"
+MISSING: Final = "missing"
+CHANGED: Final = "changed"
+
 
 @recorded_as("artifact.registered.1")
 class ArtifactRegistered(Event, frozen=True):
@@ -78,6 +82,21 @@ class ArtifactUpdated(Event, frozen=True):
     """Metadata of an artifact changed; old and new value of each field."""
 
     changes: dict[str, Change]
+
+
+@recorded_as("artifact.verified.1")
+class ArtifactVerified(Event, frozen=True):
+    """The content of an artifact was held against its recorded size and hash: a fixity check.
+
+    Attributes:
+        outcome: `intact`, `missing` or `changed`.
+        found_hash: Hash of what was found; `None` if nothing was, or if it was not read because its size or form is another.
+        found_size_bytes: Size of what was found.
+    """
+
+    outcome: str
+    found_hash: str | None = None
+    found_size_bytes: int | None = None
 
 
 class Version(NamedTuple):

@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.annotation import DEFINITIONS, AnnotationMapper, Annotations, count_annotations
+from lineagelog.exporters.fixity import FixityMapper, checkers
 from lineagelog.exporters.rows import Groups, Ids, chunked, moment, present, referred, rows_of
 from lineagelog.exporters.statement import (
     Activity,
@@ -156,6 +157,16 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
     "artifact.trashed.1": Excluded("the trash hides an artifact and ends nothing; its state is an attribute, ll:state"),
     "artifact.restored.1": Excluded("ends the time in the trash, of which nothing is stated"),
     "artifact.deleted.1": Excluded("an export states what was there; what was deleted stands in the log"),
+    "artifact.verified.1": Mapped(
+        (Activity, Usage, Association, Communication),
+        "ll:FixityCheck that used the artifact, with its outcome, associated with the user and informed by the run it was "
+        "made in",
+    ),
+    "storage.checked.1": Mapped(
+        (Activity, Usage, Association, Communication),
+        "ll:FixityCheck that used the location, with its counts; whole store only",
+    ),
+    "storage.collected.1": Excluded("the objects belonged to no artifact; which they were stands in the log"),
     "export.made.1": Excluded("an export cannot tell of itself in the log before it is made; its bundle describes it"),
     "label.defined.1": Mapped((Entity, Attribution), "ll:Label, attributed to its author; its type by ll:ofType"),
     "label.updated.1": Mapped((Entity,), _CURRENT),
@@ -290,7 +301,7 @@ class _Description:
         # No times: two exports of one position are the same, byte for byte.
         yield Activity(self.activity, None, None, ((v.TYPE, v.EXPORTING),))
         slug = self.bundle.removeprefix("export:")
-        # No usage of the log: `?run prov:used ?artifact` is to find runs and artifacts and nothing else.
+        # No usage of the log: `?activity prov:used ?artifact` is to find what was done with artifacts and nothing else.
         yield Generation(Name(f"generation:{slug}"), self.bundle, self.activity)
         yield Association(Name(f"association:{slug}"), self.activity, agent, None, ((v.ROLE, v.EXPORTER),))
         yield Derivation(None, self.bundle, self.log)
@@ -354,7 +365,9 @@ class _Part:
             transforms=frozenset(transforms),
             environments=referred(reader, "environment_id", runs=runs),
             storages=referred(reader, "storage_id", artifacts=artifacts),
-            users=referred(reader, "created_by_id", **authored) | annotations.users,
+            users=referred(reader, "created_by_id", **authored)
+            | annotations.users
+            | checkers(reader, frozenset(artifacts)),
             collections=collections,
             annotations=annotations,
         )
@@ -412,20 +425,21 @@ class _Mapper:
         self._collections = self._ids["collections"]
         self._subjects = None if part is None else part.artifacts | part.runs | part.collections
         definitions: Mapping[str, Ids] = dict.fromkeys(DEFINITIONS) if part is None else part.annotations.definitions
+        self._fixity = FixityMapper(reader, self._users, self._artifacts, self._runs)
         self._notes = AnnotationMapper(reader, self._users, definitions, self._subjects, self._runs)
 
     def statements(self) -> Iterator[Statement]:
         """Hand out every statement, each kind in one piece."""
-        notes = self._notes
+        notes, fixity = self._notes, self._fixity
         passes: tuple[Callable[[], Iterator[Statement]], ...] = (
             self._user_agents, self._software_agents,
             self._storage_entities, self._environment_entities, self._transform_families, self._transform_entities,
             self._artifact_families, self._artifact_entities, self._collection_families, self._collection_entities,
             notes.definitions, notes.entities,
-            self._session_activities, self._run_activities, notes.activities,
+            self._session_activities, self._run_activities, notes.activities, fixity.activities,
             self._artifact_generations, self._collection_generations, notes.generations,
-            self._usages, self._communications, notes.communications,
-            self._session_associations, self._run_associations, notes.associations, self._delegations,
+            self._usages, fixity.usages, self._communications, notes.communications, fixity.communications,
+            self._session_associations, self._run_associations, notes.associations, fixity.associations, self._delegations,
             self._transform_attributions, self._artifact_attributions, self._collection_attributions, notes.attributions,
             self._transform_revisions, self._artifact_revisions, self._collection_revisions, self._derivations,
             self._transform_specializations, self._artifact_specializations, self._collection_specializations,

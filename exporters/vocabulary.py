@@ -23,6 +23,7 @@ NAMESPACES: Final = {
     "dcat": "http://www.w3.org/ns/dcat#",
     "schema": "https://schema.org/",
     "oa": "http://www.w3.org/ns/oa#",
+    "eventType": "http://id.loc.gov/vocabulary/preservation/eventType/",
     "ll": "https://w3id.org/lineagelog/ns#",
 }
 """Prefix and IRI of each published vocabulary; `ll` is our own."""
@@ -44,6 +45,7 @@ KINDS: Final = (
     "project",
     "annotation",
     "annotating",
+    "checking",
     "run",
     "session",
     "role",
@@ -90,6 +92,8 @@ LABEL_ANNOTATION: Final = Name("ll:LabelAnnotation")
 PROJECT_ASSIGNMENT: Final = Name("ll:ProjectAssignment")
 FEATURE_VALUE: Final = Name("ll:FeatureValue")
 ANNOTATING: Final = Name("ll:Annotating")
+CHECKING: Final = Name("ll:FixityCheck")
+FIXITY_CHECK: Final = Name("eventType:fix")
 EVENT_LOG: Final = Name("ll:EventLog")
 EXPORTING: Final = Name("ll:Exporting")
 
@@ -153,6 +157,15 @@ SYNONYMS: Final = Name("ll:synonyms")
 OF_FEATURE: Final = Name("ll:feature")
 VALUE: Final = Name("ll:value")
 IN_PROJECT: Final = Name("ll:project")
+OUTCOME: Final = Name("ll:outcome")
+FOUND_SHA256: Final = Name("ll:foundSha256")
+FOUND_BYTE_SIZE: Final = Name("ll:foundByteSize")
+CONTENT_READ: Final = Name("ll:contentRead")
+N_MISSING: Final = Name("ll:nMissing")
+N_CHANGED: Final = Name("ll:nChanged")
+N_UNCHECKED: Final = Name("ll:nUnchecked")
+N_ORPHANS: Final = Name("ll:nOrphans")
+BYTES_READ: Final = Name("ll:bytesRead")
 HOW: Final = Name("ll:how")
 ROLE_TEXT: Final = Name("ll:role")
 FIRST_POSITION: Final = Name("ll:firstPosition")
@@ -166,6 +179,8 @@ OPERATOR: Final = Name("ll:operator")
 INTERPRETER: Final = Name("ll:interpreter")
 EXPORTER: Final = Name("ll:exporter")
 ANNOTATOR: Final = Name("ll:annotator")
+CHECKER: Final = Name("ll:checker")
+CHECKED: Final = Name("ll:checked")
 KNOWN_ROLES: Final = {"input": Name("ll:input"), "output": Name("ll:output")}
 """Roles every store knows; others get IRIs within the store."""
 

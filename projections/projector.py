@@ -54,6 +54,11 @@ _INSERT_LINK: Final = Insert(schema.LINKS, or_ignore=True)
 _DELETE_LINK: Final = Delete(schema.LINKS, ("source_id", "kind", "target_id"))
 _INSERT_VALUE: Final = Insert(schema.FEATURE_VALUES)
 _DELETE_VALUE: Final = Delete(schema.FEATURE_VALUES, ("subject_id", "feature_id"))
+_INSERT_VERIFICATION: Final = Insert(schema.VERIFICATIONS)
+_SET_CONTENT_STATUS: Final = Update(schema.ARTIFACTS, ("content_status", "verified_at", "revision"), ("id",))
+_INSERT_STORAGE_CHECK: Final = Insert(schema.STORAGE_CHECKS)
+_SET_CHECKED: Final = Update(schema.STORAGES, ("checked_at", "revision"), ("id",))
+_INSERT_REMOVED_OBJECT: Final = Insert(schema.REMOVED_OBJECTS)
 _TABLE_OF: Final = {
     "Artifact": schema.ARTIFACTS,
     "Run": schema.RUNS,
@@ -135,7 +140,7 @@ def _store_created(e: RecordedEvent, fact: store.StoreCreated) -> Sequence[Opera
 @_handles(storage.StorageRegistered)
 def _storage_registered(e: RecordedEvent, fact: storage.StorageRegistered) -> Sequence[Operation]:
     row = (
-        e.position, e.stream, e.version, fact.uid, fact.root, fact.type, fact.region, fact.description,
+        e.position, e.stream, e.version, fact.uid, fact.root, fact.type, fact.region, fact.description, None,
         e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     return ((_INSERT_STORAGE, row),)
@@ -220,7 +225,7 @@ def _artifact_registered(e: RecordedEvent, fact: artifact.ArtifactRegistered) ->
         e.position, e.stream, e.version, fact.uid, fact.uid[:-VERSION_LENGTH], fact.version_number, 1, fact.version, fact.key,
         int(fact.key_is_virtual), fact.description, fact.suffix, fact.kind, fact.otype, fact.size_bytes, fact.hash,
         fact.hash_type, fact.n_files, fact.n_observations, fact.storage, fact.path, fact.run, fact.transform, fact.revises,
-        disposal.LIVE, 0, e.recorded_at, e.recorded_at, e.actor,
+        disposal.LIVE, 0, None, None, e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     operations: list[Operation] = [(_INSERT_ARTIFACT, row)]
     if fact.run is not None:
@@ -271,6 +276,35 @@ def _end(e: RecordedEvent, state: str, latest: str | None, *, content_removed: b
 
 def _set_state(e: RecordedEvent, state: str, *, content_removed: bool = False, is_latest: bool = False) -> Operation:
     return _SET_STATE, (state, int(content_removed), int(is_latest), e.recorded_at, e.version, e.stream)
+
+
+@_handles(artifact.ArtifactVerified)
+def _artifact_verified(e: RecordedEvent, fact: artifact.ArtifactVerified) -> Sequence[Operation]:
+    row = (e.position, e.stream, fact.outcome, fact.found_hash, fact.found_size_bytes, e.recorded_at, e.actor)
+    return (
+        (_INSERT_VERIFICATION, row),
+        (_SET_CONTENT_STATUS, (fact.outcome, e.recorded_at, e.version, e.stream)),
+    )
+
+
+@_handles(storage.StorageChecked)
+def _storage_checked(e: RecordedEvent, fact: storage.StorageChecked) -> Sequence[Operation]:
+    row = (
+        e.position, e.stream, int(fact.content_read), fact.n_artifacts, fact.n_missing, fact.n_changed, fact.n_unchecked,
+        fact.n_orphans, fact.orphan_bytes, fact.bytes_read, fact.started_at, e.recorded_at, e.actor,
+    )  # fmt: skip
+    if not fact.content_read:
+        return ((_INSERT_STORAGE_CHECK, row), (_SET_REVISION[schema.STORAGES], (e.version, e.stream)))
+    return ((_INSERT_STORAGE_CHECK, row), (_SET_CHECKED, (e.recorded_at, e.version, e.stream)))
+
+
+@_handles(storage.StorageCollected)
+def _storage_collected(e: RecordedEvent, fact: storage.StorageCollected) -> Sequence[Operation]:
+    operations: list[Operation] = [
+        (_INSERT_REMOVED_OBJECT, (e.position, place, e.stream, one.path, one.size_bytes, e.recorded_at, e.actor))
+        for place, one in enumerate(fact.objects)
+    ]
+    return [*operations, (_SET_REVISION[schema.STORAGES], (e.version, e.stream))]
 
 
 @_handles(storage.StorageMadeDefault)

@@ -1,4 +1,4 @@
-"""The projection tables: one per registry, the lineage edges, sessions and environments.
+"""The projection tables: one per registry, the lineage edges, sessions, environments, and checks of stored content.
 
 `position` is the place in the log of the event that registered the row: the primary key, and the order in which rows are listed.
 `id` is the UUIDv7 of the record, the key other tables refer to. `revision` is the number of events in the record's stream, which
@@ -63,6 +63,7 @@ STORAGES: Final = Table(
         Column("type", doc="local, s3, gs, …"),
         Column("region", null=True, doc="region of a cloud location"),
         Column("description", null=True, doc="free text"),
+        Column("checked_at", "time", null=True, doc="when all its content was last read and compared"),
         _CREATED_AT, _UPDATED_AT, _CREATED_BY,
     ),
     unique=(("id",), ("uid",), ("root",)),
@@ -162,10 +163,12 @@ ARTIFACTS: Final = Table(
         Column("revises_id", "id", null=True, doc="previous version"),
         Column("state", doc="live, trashed or deleted"),
         Column("content_removed", "bool", doc="deleted, and its bytes with it"),
+        Column("content_status", null=True, doc="what the last check of its content found: intact, missing or changed"),
+        Column("verified_at", "time", null=True, doc="when that was"),
         _CREATED_AT, _UPDATED_AT, _CREATED_BY,
     ),
     unique=(("id",), ("uid",), ("stem", "version_number"), ("key", "version_number")),
-    indexes=(("hash",), ("run_id",), ("transform_id",), ("created_by_id",), ("suffix",)),
+    indexes=(("hash",), ("run_id",), ("transform_id",), ("created_by_id",), ("suffix",), ("storage_path",)),
 )  # fmt: skip
 
 EDGES: Final = Table(
@@ -295,8 +298,57 @@ FEATURE_VALUES: Final = Table(
     indexes=(("feature_id", "number_value"), ("feature_id", "text_value")),
 )  # fmt: skip
 
+VERIFICATIONS: Final = Table(
+    "verifications",
+    (
+        _POSITION,
+        Column("artifact_id", "id", doc="the artifact whose content was checked"),
+        Column("outcome", doc="intact, missing or changed"),
+        Column("found_hash", null=True, doc="hash of what was found"),
+        Column("found_size", "int", null=True, doc="bytes that were found"),
+        Column("at", "time", doc="when"),
+        Column("actor_id", "id", null=True, doc="who"),
+    ),
+    indexes=(("artifact_id",),),
+)  # fmt: skip
+
+STORAGE_CHECKS: Final = Table(
+    "storage_checks",
+    (
+        _POSITION,
+        Column("storage_id", "id", doc="the location that was checked"),
+        Column("content_read", "bool", doc="all bytes were read and compared"),
+        Column("n_artifacts", "int", doc="artifacts whose content has to be there"),
+        Column("n_missing", "int", doc="of which nothing was found"),
+        Column("n_changed", "int", doc="whose content is not the recorded one"),
+        Column("n_unchecked", "int", doc="that could not be judged"),
+        Column("n_orphans", "int", doc="objects that belong to no artifact"),
+        Column("orphan_bytes", "int", doc="their size"),
+        Column("bytes_read", "int", doc="bytes that were read"),
+        Column("started_at", "time", doc="when it began"),
+        Column("at", "time", doc="when it ended"),
+        Column("actor_id", "id", null=True, doc="who"),
+    ),
+    indexes=(("storage_id",),),
+)  # fmt: skip
+
+REMOVED_OBJECTS: Final = Table(
+    "removed_objects",
+    (
+        _POSITION,
+        Column("place", "int", doc="order within the event, from 0"),
+        Column("storage_id", "id", doc="the location"),
+        Column("path", doc="where the object lay, relative to the storage root"),
+        Column("size", "int", doc="bytes"),
+        Column("at", "time", doc="when it was given up"),
+        Column("actor_id", "id", null=True, doc="who"),
+    ),
+    key=("position", "place"),
+    indexes=(("path",),),
+)  # fmt: skip
+
 TABLES: Final = (
     USERS, STORES, SESSIONS, STORAGES, TRANSFORMS, ENVIRONMENTS, RUNS, ARTIFACTS, EDGES, ULABELS, RECORDS, FEATURES, PROJECTS,
-    COLLECTIONS, LINKS, FEATURE_VALUES,
+    COLLECTIONS, LINKS, FEATURE_VALUES, VERIFICATIONS, STORAGE_CHECKS, REMOVED_OBJECTS,
 )  # fmt: skip
 """Every projection table, in the order in which they are created and compared."""

@@ -28,7 +28,7 @@ from lineagelog.domain.annotation import (
     RecordDefined,
     RecordUpdated,
 )
-from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated
+from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated, ArtifactVerified
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
 from lineagelog.domain.event import Change, Event, NewEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
@@ -41,7 +41,13 @@ from lineagelog.domain.run import (
     RunFinished,
     RunStarted,
 )
-from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered
+from lineagelog.domain.storage import (
+    RemovedObject,
+    StorageChecked,
+    StorageCollected,
+    StorageMadeDefault,
+    StorageRegistered,
+)
 from lineagelog.domain.store import StoreCreated
 from lineagelog.domain.transform import TransformRegistered
 from lineagelog.domain.user import LoginFailed, UserLoggedIn, UserLoggedOut, UserRegistered
@@ -228,8 +234,22 @@ def record_rich(log: EventLog) -> Recorder:
     r.add("bob", UserLoggedOut(session=session), actor="bob")
     define_vocabulary(r)
     annotate(r)
+    check_content(r)
     r.flush()
     return r
+
+
+def check_content(r: Recorder) -> None:
+    """Find one artifact changed, by a person and in a run, and whole again; check the location, and collect what is left."""
+    r.add("table", ArtifactVerified(outcome="changed", found_hash="0" * 64, found_size_bytes=11), actor="bob")
+    r.add("table", ArtifactVerified(outcome="intact"), actor="ada", run="open")
+    r.add("figure", ArtifactVerified(outcome="missing"))
+    checked = StorageChecked(
+        content_read=True, n_artifacts=6, n_missing=1, n_changed=0, n_unchecked=0, n_orphans=1, orphan_bytes=5, bytes_read=50,
+        started_at="2026-11-21T09:06:00.000000Z",
+    )  # fmt: skip
+    r.add("storage", checked, actor="bob")
+    r.add("storage", StorageCollected(objects=[RemovedObject(".lineagelog/objects/x", 5)], older_than_s=86_400.0))
 
 
 FEATURES = {

@@ -30,7 +30,7 @@ from lineagelog.domain.annotation import (
     RecordDefined,
     RecordUpdated,
 )
-from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated
+from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated, ArtifactVerified
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
 from lineagelog.domain.disposal import ArtifactDeleted, ArtifactRestored, ArtifactTrashed
 from lineagelog.domain.event import Change, Context, Event, NewEvent, UnknownEvent
@@ -46,7 +46,14 @@ from lineagelog.domain.run import (
     RunStarted,
     RunUpdated,
 )
-from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered, StorageUpdated
+from lineagelog.domain.storage import (
+    RemovedObject,
+    StorageChecked,
+    StorageCollected,
+    StorageMadeDefault,
+    StorageRegistered,
+    StorageUpdated,
+)
 from lineagelog.domain.store import CheckpointSealed, ExportMade, StoreCreated
 from lineagelog.domain.transform import TransformRegistered, TransformUpdated
 from lineagelog.domain.user import LoginFailed, UserLoggedIn, UserLoggedOut, UserRegistered, UserUpdated
@@ -216,6 +223,19 @@ def history() -> list[NewEvent]:
         versions[2],
         ArtifactUpdated(changes={"description": Change(None, "x"), "key": Change("data/iris.parquet", "iris")}),
     )
+    for outcome in ("missing", "changed", "intact"):
+        found = "9" * 64 if outcome == "changed" else None
+        story.add(versions[1], ArtifactVerified(outcome=outcome, found_hash=found, found_size_bytes=found and 7))
+    for read in (True, False):
+        story.add(
+            storage,
+            StorageChecked(
+                content_read=read, n_artifacts=4, n_missing=1, n_changed=1, n_unchecked=0, n_orphans=2, orphan_bytes=2**40,
+                bytes_read=9 if read else 0, started_at=TIME,
+            ),
+        )  # fmt: skip
+    orphans = [RemovedObject(f".lineagelog/objects/S/{number}", number) for number in range(2)]
+    story.add(storage, StorageCollected(objects=orphans, older_than_s=86_400.0))
     story.add(runs[2], InputAccessed(artifact=versions[2], how="load", accessed_at=TIME))
     story.add(runs[2], InputAccessed(artifact=versions[2], how="cache", accessed_at=TIME))
     story.add(runs[2], InputAccessed(artifact=versions[2], how="load", accessed_at=TIME, role="reference"))
