@@ -228,6 +228,10 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def stat(self, path: str) -> StoredObject | None:
+        """Say what lies at a path without reading it; `None` if nothing does, or a folder without a file."""
+
+    @abstractmethod
     def delete(self, path: str) -> None:
         """Remove a file or folder; it is no error if nothing lies there."""
 

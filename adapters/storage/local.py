@@ -145,6 +145,10 @@ class LocalStorage(Storage):
                 if listed is not None:
                     yield listed
 
+    def stat(self, path: str) -> StoredObject | None:
+        """Say what lies at a path without reading it."""
+        return _listed(path, self._place(path))
+
     def delete(self, path: str) -> None:
         """Remove a file or folder, and make the removal durable."""
         place = self._place(path)
@@ -401,7 +405,7 @@ def _listed(path: str, place: Path) -> StoredObject | None:
                 status = (Path(parent) / name).lstat()
                 size += status.st_size
                 latest = max(latest or 0.0, status.st_mtime)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as exc:
         raise _failed(f"{place} cannot be listed", exc) from exc

@@ -175,14 +175,19 @@ class RemoteStorage(Storage):
                 if key == self._fs._strip_protocol(self._key(prefix)).rstrip("/"):  # noqa: SLF001
                     # The prefix itself: a file, or the mark of an empty folder.
                     continue
-                if info["type"] != "directory":
-                    yield StoredObject(f"{prefix}/{name}", int(info["size"] or 0), _modified(info), False)
-                    continue
-                members = list(self._fs.find(key, detail=True).values())
-                if members:
-                    times = [time for time in map(_modified, members) if time is not None]
-                    size = sum(int(member["size"] or 0) for member in members)
-                    yield StoredObject(f"{prefix}/{name}", size, max(times, default=None), True)
+                stored = self._stored(f"{prefix}/{name}", info)
+                if stored is not None:
+                    yield stored
+
+    def stat(self, path: str) -> StoredObject | None:
+        """Say what lies at a path without reading it."""
+        with self._translated(path):
+            self._fs.invalidate_cache()
+            try:
+                info = self._fs.info(self._key(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return self._stored(path, info)
 
     def delete(self, path: str) -> None:
         """Remove an object, or all objects under a path."""
@@ -249,6 +254,16 @@ class RemoteStorage(Storage):
         if not self._names(path):
             # Some file systems keep an empty folder, which would take the name.
             self.delete(path)
+
+    def _stored(self, path: str, info: Mapping[str, Any]) -> StoredObject | None:
+        if info["type"] != "directory":
+            return StoredObject(path, int(info["size"] or 0), _modified(info), False)
+        members = list(self._fs.find(self._key(path), detail=True).values())
+        if not members:
+            return None
+        times = [time for time in map(_modified, members) if time is not None]
+        size = sum(int(member["size"] or 0) for member in members)
+        return StoredObject(path, size, max(times, default=None), True)
 
     def _key(self, path: str) -> str:
         return f"{self._base}/{check_path(path)}"

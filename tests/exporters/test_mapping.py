@@ -104,7 +104,11 @@ def test_every_artifact_collection_and_annotation_has_exactly_one_generation(sta
 
 
 def test_a_usage_has_time_and_role(statements: list[Any]) -> None:
-    usages = {(usage.activity, usage.entity): usage for usage in of(Usage, statements)}
+    usages = {
+        (usage.activity, usage.entity): usage
+        for usage in of(Usage, statements)
+        if not usage.activity.startswith("checking:")
+    }
     assert len(usages) == 4
     assert usages[PARENT, RAW].time == "2026-11-21T09:00:01.000000Z"
     assert values(usages[PARENT, RAW], "prov:role") == ["ll:input"]

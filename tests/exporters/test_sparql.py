@@ -30,7 +30,7 @@ def path(request: pytest.FixtureRequest, memory: Any, exporting: Any, tmp_path: 
 
 
 def test_which_run_used_which_artifact(path: Path) -> None:
-    result = query(path, "SELECT ?run ?artifact { ?run prov:used ?artifact } ORDER BY ?run ?artifact")
+    result = query(path, "SELECT ?run ?artifact { ?run a ll:Run ; prov:used ?artifact } ORDER BY ?run ?artifact")
     assert result.kind == "select"
     assert result.columns == ("run", "artifact")
     assert (f"{ID}/run/Run0000000parent", f"{ID}/artifact/0000000000000raw0000") in result.rows
