@@ -25,6 +25,7 @@ from lineagelog.exporters.statement import (
     Derivation,
     Entity,
     Generation,
+    Invalidation,
     Membership,
     Moment,
     Name,
@@ -53,7 +54,8 @@ _ELEMENTS: Final = {Entity: Name("prov:Entity"), Activity: Name("prov:Activity")
 _STARTED: Final = Name("prov:startedAtTime")
 _ENDED: Final = Name("prov:endedAtTime")
 _REVISION_OF: Final = Name("prov:wasRevisionOf")
-_GENERATED_AT: Final = Name("prov:generatedAtTime")
+_INSTANTS: Final = {Generation: Name("prov:generatedAtTime"), Invalidation: Name("prov:invalidatedAtTime")}
+"""Properties of the entity itself that hold the time of what happened to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,10 @@ _AT: Final = Name("prov:atTime")
 RELATIONS: Final = {
     Generation: _Relation(
         "entity", "activity", Name("prov:wasGeneratedBy"), Name("prov:qualifiedGeneration"), Name("prov:Generation"),
+        (("activity", Name("prov:activity")), ("time", _AT)),
+    ),
+    Invalidation: _Relation(
+        "entity", "activity", Name("prov:wasInvalidatedBy"), Name("prov:qualifiedInvalidation"), Name("prov:Invalidation"),
         (("activity", Name("prov:activity")), ("time", _AT)),
     ),
     Usage: _Relation(
@@ -120,8 +126,8 @@ def describe(statement: Statement) -> Iterator[Description]:
         return
     subject, target = getattr(statement, relation.subject), getattr(statement, relation.object)
     pairs: Pairs = [] if target is None else [(relation.direct, target)]
-    if isinstance(statement, Generation) and statement.time is not None:
-        pairs.append((_GENERATED_AT, statement.time))
+    if isinstance(statement, Generation | Invalidation) and statement.time is not None:
+        pairs.append((_INSTANTS[type(statement)], statement.time))
     attributes = statement.attributes  # type: ignore[attr-defined]
     if statement.id is None or relation.qualified is None:
         # Of the relations without a name only revisions say more than that they hold; that is a property of its own.

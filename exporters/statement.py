@@ -95,6 +95,18 @@ class Generation(Statement, frozen=True, gc=False):
     attributes: Attributes = ()
 
 
+class Invalidation(Statement, frozen=True, gc=False):
+    """An activity ended an entity (PROV-DM 5.1.8)."""
+
+    keyword: ClassVar[str] = "wasInvalidatedBy"
+    formal: ClassVar[tuple[tuple[str, str], ...]] = (("entity", "entity"), ("activity", "activity"), ("time", "time"))
+
+    entity: Name
+    activity: Name | None = None
+    time: Moment | None = None
+    attributes: Attributes = ()
+
+
 class Usage(Statement, frozen=True, gc=False):
     """An activity began to make use of an entity (PROV-DM 5.1.4)."""
 

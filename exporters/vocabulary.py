@@ -50,6 +50,7 @@ KINDS: Final = (
     "session",
     "role",
     "generation",
+    "invalidation",
     "usage",
     "association",
     "delegation",
@@ -90,6 +91,7 @@ FEATURE: Final = Name("ll:Feature")
 PROJECT: Final = Name("ll:Project")
 LABEL_ANNOTATION: Final = Name("ll:LabelAnnotation")
 PROJECT_ASSIGNMENT: Final = Name("ll:ProjectAssignment")
+PARENT_ASSIGNMENT: Final = Name("ll:ParentAssignment")
 FEATURE_VALUE: Final = Name("ll:FeatureValue")
 ANNOTATING: Final = Name("ll:Annotating")
 CHECKING: Final = Name("ll:FixityCheck")
@@ -167,6 +169,7 @@ N_UNCHECKED: Final = Name("ll:nUnchecked")
 N_ORPHANS: Final = Name("ll:nOrphans")
 BYTES_READ: Final = Name("ll:bytesRead")
 HOW: Final = Name("ll:how")
+REASON: Final = Name("ll:reason")
 ROLE_TEXT: Final = Name("ll:role")
 FIRST_POSITION: Final = Name("ll:firstPosition")
 LAST_POSITION: Final = Name("ll:lastPosition")

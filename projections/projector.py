@@ -15,7 +15,7 @@ from lineagelog.domain import annotation, artifact, collection, disposal, event,
 from lineagelog.domain.event import Change, RecordedEvent
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.projections import schema
-from lineagelog.projections.table import Delete, Insert, Operation, Scalar, Table, Update
+from lineagelog.projections.table import Archive, Delete, Insert, Operation, Scalar, Table, Update
 
 Handler: TypeAlias = Callable[[RecordedEvent, Any], Sequence[Operation]]
 
@@ -51,8 +51,10 @@ _INSERT_PROJECT: Final = Insert(schema.PROJECTS)
 _INSERT_COLLECTION: Final = Insert(schema.COLLECTIONS)
 _RETIRE_COLLECTION: Final = Update(schema.COLLECTIONS, ("is_latest",), ("id",))
 _INSERT_LINK: Final = Insert(schema.LINKS, or_ignore=True)
+_ARCHIVE_LINK: Final = Archive(schema.LINKS, schema.PAST_LINKS, ("source_id", "kind", "target_id"))
 _DELETE_LINK: Final = Delete(schema.LINKS, ("source_id", "kind", "target_id"))
 _INSERT_VALUE: Final = Insert(schema.FEATURE_VALUES)
+_ARCHIVE_VALUE: Final = Archive(schema.FEATURE_VALUES, schema.PAST_FEATURE_VALUES, ("subject_id", "feature_id"))
 _DELETE_VALUE: Final = Delete(schema.FEATURE_VALUES, ("subject_id", "feature_id"))
 _INSERT_VERIFICATION: Final = Insert(schema.VERIFICATIONS)
 _SET_CONTENT_STATUS: Final = Update(schema.ARTIFACTS, ("content_status", "verified_at", "revision"), ("id",))
@@ -427,20 +429,25 @@ def _parent_removed(e: RecordedEvent, fact: annotation.ParentRemoved) -> Sequenc
 
 @_handles(annotation.FeatureValuesSet)
 def _feature_values_set(e: RecordedEvent, fact: annotation.FeatureValuesSet) -> Sequence[Operation]:
-    operations: list[Operation] = []
+    inserts: list[Operation] = []
     for place, (feature, change) in enumerate(fact.values.items()):
         value = change.new
         text = value if isinstance(value, str) else None
         number = float(value) if isinstance(value, int | float) else None
         row = (e.position, place, e.stream, feature, _json.encode(value).decode(), text, number, e.recorded_at, e.actor)
-        operations += [(_DELETE_VALUE, (e.stream, feature)), (_INSERT_VALUE, row)]
-    return [*operations, _next_revision(e, fact.subject)]
+        inserts.append((_INSERT_VALUE, row))
+    return [*_end_values(e, fact.values), *inserts, _next_revision(e, fact.subject)]
 
 
 @_handles(annotation.FeatureValuesRemoved)
 def _feature_values_removed(e: RecordedEvent, fact: annotation.FeatureValuesRemoved) -> Sequence[Operation]:
-    operations: list[Operation] = [(_DELETE_VALUE, (e.stream, feature)) for feature in fact.values]
-    return [*operations, _next_revision(e, fact.subject)]
+    return [*_end_values(e, fact.values), _next_revision(e, fact.subject)]
+
+
+def _end_values(e: RecordedEvent, values: dict[str, Change]) -> list[Operation]:
+    """Move the values that this event replaces or removes to those that are past."""
+    archives = [(_ARCHIVE_VALUE, (e.position, e.recorded_at, e.actor, e.stream, feature)) for feature in values]
+    return [*archives, *((_DELETE_VALUE, (e.stream, feature)) for feature in values)]
 
 
 def _link(e: RecordedEvent, registry: str, kind: str, target: str) -> Sequence[Operation]:
@@ -449,7 +456,9 @@ def _link(e: RecordedEvent, registry: str, kind: str, target: str) -> Sequence[O
 
 
 def _unlink(e: RecordedEvent, registry: str, kind: str, target: str) -> Sequence[Operation]:
-    return ((_DELETE_LINK, (e.stream, kind, target)), _next_revision(e, registry))
+    link = (e.stream, kind, target)
+    ended = (e.position, e.recorded_at, e.actor, *link)
+    return ((_ARCHIVE_LINK, ended), (_DELETE_LINK, link), _next_revision(e, registry))
 
 
 def _next_revision(e: RecordedEvent, registry: str) -> Operation:

@@ -298,6 +298,21 @@ FEATURE_VALUES: Final = Table(
     indexes=(("feature_id", "number_value"), ("feature_id", "text_value")),
 )  # fmt: skip
 
+# What no longer holds is kept apart, so that queries of the present need not look past it.
+_REMOVED: Final = (
+    Column("removed_position", "int", doc="place in the log of the event that took it back or replaced it"),
+    Column("removed_at", "time", doc="when that was"),
+    Column("removed_by_id", "id", null=True, doc="who did it"),
+)
+
+PAST_LINKS: Final = Table(
+    "past_links", (*LINKS.columns, *_REMOVED), key=("position", "place"), indexes=(("source_id",),)
+)
+
+PAST_FEATURE_VALUES: Final = Table(
+    "past_feature_values", (*FEATURE_VALUES.columns, *_REMOVED), key=("position", "place"), indexes=(("subject_id",),)
+)
+
 VERIFICATIONS: Final = Table(
     "verifications",
     (
@@ -349,6 +364,6 @@ REMOVED_OBJECTS: Final = Table(
 
 TABLES: Final = (
     USERS, STORES, SESSIONS, STORAGES, TRANSFORMS, ENVIRONMENTS, RUNS, ARTIFACTS, EDGES, ULABELS, RECORDS, FEATURES, PROJECTS,
-    COLLECTIONS, LINKS, FEATURE_VALUES, VERIFICATIONS, STORAGE_CHECKS, REMOVED_OBJECTS,
+    COLLECTIONS, LINKS, FEATURE_VALUES, PAST_LINKS, PAST_FEATURE_VALUES, VERIFICATIONS, STORAGE_CHECKS, REMOVED_OBJECTS,
 )  # fmt: skip
 """Every projection table, in the order in which they are created and compared."""

@@ -127,7 +127,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the rows found by some columns: a link that was taken away, never a record.
+    """Delete the rows found by some columns: a link or a value that no longer holds, never a record.
 
     Attributes:
         table: The table.
@@ -143,7 +143,35 @@ class Delete:
         return f"DELETE FROM {self.table.name} WHERE {conditions}"  # noqa: S608 - names from the schema only
 
 
-Statement: TypeAlias = Insert | Update | Delete
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Copy the rows found by some columns to the table of those that are past; deleting them is the next statement.
+
+    It counts as a statement of the table it reads, so that it keeps its place between inserts and deletes; nothing else
+    writes the other table.
+
+    Attributes:
+        table: The table.
+        past: Where the copies go: the same columns, and those that say how a row ended, which come first in the parameters.
+        where: Columns to compare, whose parameters follow.
+    """
+
+    table: Table
+    past: Table
+    where: tuple[str, ...]
+
+    def sql(self) -> str:
+        """Write the statement."""
+        names = self.table.names
+        added = ", ".join("?" for name in self.past.names if name not in names)
+        conditions = " AND ".join(f"{name} = ?" for name in self.where)
+        return (
+            f"INSERT INTO {self.past.name} ({', '.join(self.past.names)}) "  # noqa: S608 - names from the schema only
+            f"SELECT {', '.join(names)}, {added} FROM {self.table.name} WHERE {conditions}"
+        )
+
+
+Statement: TypeAlias = Insert | Update | Delete | Archive
 Scalar: TypeAlias = "str | int | float | None"
 Operation: TypeAlias = tuple[Statement, tuple[Scalar, ...]]
 

@@ -70,7 +70,9 @@ class Recorder:
     versions: dict[str, int] = field(default_factory=dict)
     pending: list[NewEvent] = field(default_factory=list)
 
-    def add(self, name: str, fact: Event, *, actor: str | None = None, run: str | None = None) -> Id:
+    def add(
+        self, name: str, fact: Event, *, actor: str | None = None, run: str | None = None, reason: str | None = None
+    ) -> Id:
         stream = self.ids.setdefault(name, new_id())
         self.versions[name] = version = self.versions.get(name, 0) + 1
         self.pending.append(
@@ -80,6 +82,7 @@ class Recorder:
                 fact=fact,
                 actor=self.ids[actor] if actor else None,
                 run=self.ids[run] if run else None,
+                reason=reason,
             )
         )
         return stream
@@ -127,8 +130,8 @@ class Recorder:
     def label(self, name: str, subject: str, registry: str, *, of: str = "ULabel", **envelope: Any) -> None:
         self.add(name, LabelAttached(label=self.ids[subject], registry=of, subject=registry), **envelope)
 
-    def value(self, name: str, registry: str, values: dict[str, Any], **envelope: Any) -> None:
-        changes = {self.ids[feature]: Change(None, value) for feature, value in values.items()}
+    def value(self, name: str, registry: str, values: dict[str, Any], *, old: Any = None, **envelope: Any) -> None:
+        changes = {self.ids[feature]: Change(old, value) for feature, value in values.items()}
         self.add(name, FeatureValuesSet(values=changes, subject=registry), **envelope)
 
 
@@ -292,7 +295,11 @@ def annotate(r: Recorder) -> None:
     r.label("parent", "good", "Run", actor="ada")
     r.label("second", "unused", "Collection", actor="ada")
     r.label("raw", "good", "Artifact", actor="ada")
-    r.add("raw", LabelDetached(label=r.ids["good"], registry="ULabel", subject="Artifact"), actor="ada")
+    detached = LabelDetached(label=r.ids["good"], registry="ULabel", subject="Artifact")
+    r.add("raw", detached, actor="bob", run="open", reason=HOSTILE)
+    # A label that comes back is another annotation, and each was taken off by an event of its own.
+    r.label("raw", "good", "Artifact", actor="ada")
+    r.add("raw", detached, actor="ada")
     for subject, registry in (("table", "Artifact"), ("parent", "Run"), ("second", "Collection"), ("raw", "Artifact")):
         r.add(subject, ProjectAssigned(project=r.ids["screen"], subject=registry), actor="ada")
     r.add("raw", ProjectUnassigned(project=r.ids["screen"], subject="Artifact"), actor="ada")
@@ -301,7 +308,7 @@ def annotate(r: Recorder) -> None:
         "layout": {"b": [1, HOSTILE]}, "phase": "late", "quality": r.ids["good"], "sample": r.ids["p53"],
     }  # fmt: skip
     r.value("table", "Artifact", values, actor="bob", run="parent")
-    r.value("table", "Artifact", {"count": 4}, actor="ada")
+    r.value("table", "Artifact", {"count": 4}, old=3, actor="ada", reason="counted again")
     r.value("child", "Run", {"weight": 0.5, "note": "x"})
     removed = {r.ids["note"]: Change("x", None)}
     r.add("child", FeatureValuesRemoved(values=removed, subject="Run"), actor="ada")

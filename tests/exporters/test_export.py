@@ -129,14 +129,22 @@ def test_a_part_holds_the_annotations_of_its_records_and_what_they_use(rich: Eve
     notes = [entity for name, entity in bundle["entity"].items() if name.startswith("annotation:")]
     targets = {target for note in notes for target in _references({"oa:hasTarget": note["oa:hasTarget"]})}
     # The child is upstream, since it saved the table again.
-    assert targets == {f"artifact:{TABLE}", "run:Run0000000parent", "run:Run00000000child"}
+    assert targets == {
+        f"artifact:{TABLE}", f"artifact:{'raw':0>16}0000", "run:Run0000000parent", "run:Run00000000child", "label:Lfine001",
+    }  # fmt: skip
     labels = {name for name in bundle["entity"] if name.startswith(("label:", "record:", "project:"))}
-    # With the type and the parent of each; the label that was put on something else is not among them.
+    # With the type and the parents of each, those that were taken away too.
     assert labels == {
-        "label:Lgrade01", "label:Lgood001", "label:Lfine001", "record:Rsample000000000", "record:Rp53000000000000",
-        "project:Pscreen00000",
+        "label:Lgrade01", "label:Lgood001", "label:Lfine001", "label:Lunused1", "record:Rsample000000000",
+        "record:Rp53000000000000", "project:Pscreen00000",
     }  # fmt: skip
     assert "user:Bob00001" in bundle["agent"]
+    # What was taken off the raw data, a value of the child that was removed, one of the table that was replaced, a parent.
+    assert len(bundle["wasInvalidatedBy"]) == 6
+    for relation in ("wasGeneratedBy", "wasInvalidatedBy"):
+        for statement in bundle[relation].values():
+            assert statement["prov:entity"] in bundle["entity"]
+            assert statement.get("prov:activity") in {*bundle["activity"], None}
 
 
 def test_a_part_holds_what_only_an_annotation_leads_to(basics: Any, exporting: Any) -> None:
@@ -201,7 +209,7 @@ def test_a_part_says_what_was_left_out(rich: EventLog, exporting: Any) -> None:
     assert summary.left_out["inputs"] == 4 - len(inputs) > 0
     assert summary.left_out["sessions"] == 1
     n_notes = sum(name.startswith("annotation:") for name in bundle["entity"])
-    assert summary.left_out["annotations"] == 20 - n_notes > 0
+    assert summary.left_out["annotations"] == 27 - n_notes > 0
     for kind, total in (("labels", 4), ("records", 2), ("features", 10), ("projects", 2), ("collections", 2)):
         held = sum(name.startswith(f"{kind[:-1]}:") for name in bundle["entity"])
         assert summary.left_out[kind] == total - held, kind

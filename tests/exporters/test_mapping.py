@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.domain.annotation import FeatureDefined, LabelDefined
+from lineagelog.domain.annotation import FeatureDefined, LabelDefined, LabelDetached
 from lineagelog.domain.artifact import ArtifactRegistered
 from lineagelog.domain.errors import ExportError
 from lineagelog.domain.event import TOPICS
@@ -27,6 +27,7 @@ from lineagelog.exporters.statement import (
     Derivation,
     Entity,
     Generation,
+    Invalidation,
     Membership,
     Moment,
     Name,
@@ -228,6 +229,13 @@ def annotations(statements: list[Any], type_: str) -> list[Any]:
     return [entity for entity in of(Entity, statements) if type_ in values(entity, "prov:type")]
 
 
+def ended(statements: list[Any]) -> dict[Name, Invalidation]:
+    """The invalidations, by the annotation that each ended."""
+    found = {invalidation.entity: invalidation for invalidation in of(Invalidation, statements)}
+    assert len(found) == len(of(Invalidation, statements))
+    return found
+
+
 def test_a_definition_has_its_current_values_type_and_parents(statements: list[Any], hostile: str) -> None:
     entities = by_id(Entity, statements)
     good, fine = entities[Name("label:Lgood001")], entities[Name("label:Lfine001")]
@@ -262,8 +270,8 @@ def test_a_label_is_an_annotation_with_target_and_body(statements: list[Any]) ->
         (values(entity, "oa:hasTarget")[0], values(entity, "oa:hasBody")[0])
         for entity in annotations(statements, "ll:LabelAnnotation")
     }
-    # The label that was taken off the raw data again is not among them.
     assert found == {
+        (RAW, "label:Lgood001"),
         (TABLE, "label:Lfine001"),
         (TABLE, "record:Rp53000000000000"),
         ("artifact:0000000000figure0000", "record:Rp53000000000000"),
@@ -279,7 +287,7 @@ def test_a_feature_value_has_the_type_of_its_feature(statements: list[Any], host
     found = {
         values(entity, "ll:feature")[0].partition(":")[2].lstrip("F0"): entity
         for entity in annotations(statements, "ll:FeatureValue")
-        if values(entity, "oa:hasTarget") == [TABLE]
+        if values(entity, "oa:hasTarget") == [TABLE] and entity.id not in ended(statements)
     }
     assert len(found) == 10
     plain = {name: value for name, entity in found.items() for value in values(entity, "ll:value")}
@@ -318,11 +326,14 @@ def test_an_annotation_is_generated_by_an_activity_of_who_made_it_in_a_run(state
     generated = {
         generation.entity: generation for generation in of(Generation, statements) if generation.entity in notes
     }
-    assert {generation.activity for generation in generated.values()} == set(activities)
+    invalidated = {invalidation.activity for invalidation in ended(statements).values()}
+    assert {generation.activity for generation in generated.values()} | invalidated == set(activities)
     associated = {association.activity: association.agent for association in of(Association, statements)}
     informed = {c.informed: c.informant for c in of(Communication, statements)}
     made = {}
     for name, entity in notes.items():
+        if name in ended(statements):
+            continue
         activity = activities[generated[name].activity]
         assert activity.start == activity.end == generated[name].time == values(entity, "dcterms:created")[0]
         key = values(entity, "oa:hasTarget")[0], *values(entity, "oa:hasBody"), *values(entity, "ll:feature")
@@ -332,8 +343,51 @@ def test_an_annotation_is_generated_by_an_activity_of_who_made_it_in_a_run(state
     assert made[TABLE, "feature:F00000weight"] == ("user:Bob00001", PARENT)
     assert made[TABLE, "feature:F000000count"] == ("user:Ada00001", None)
     assert made["artifact:0000000000figure0000", "record:Rp53000000000000"] == (None, None)
-    # Nine values of one event that still hold came of one activity.
-    assert Counter(generation.activity for generation in generated.values()).most_common(1)[0][1] == 9
+    # The ten values of one event came of one activity.
+    assert Counter(generation.activity for generation in generated.values()).most_common(1)[0][1] == 10
+
+
+def test_what_was_taken_back_was_invalidated_by_who_did_it_why(statements: list[Any], hostile: str) -> None:
+    entities, activities = by_id(Entity, statements), by_id(Activity, statements)
+    generated = {generation.entity: generation for generation in of(Generation, statements)}
+    associated = {association.activity: association.agent for association in of(Association, statements)}
+    informed = {c.informed: c.informant for c in of(Communication, statements)}
+    found = Counter()
+    for name, invalidation in ended(statements).items():
+        entity, activity = entities[name], activities[invalidation.activity]
+        # Each ended once, after it began, within the activity that ended it (constraints 25, 34 and 36).
+        assert generated[name].time <= invalidation.time == activity.start == activity.end
+        assert int(generated[name].activity.partition(":")[2]) < int(activity.id.partition(":")[2])
+        what = values(entity, "oa:hasTarget")[0], (values(entity, "oa:hasBody") or values(entity, "ll:value"))[0]
+        found[*what, associated.get(activity.id), informed.get(activity.id), *values(activity, "ll:reason")] += 1
+    ada, bob = "user:Ada00001", "user:Bob00001"
+    assert found == {
+        (RAW, "label:Lgood001", bob, "run:Run000000000open", hostile): 1,
+        (RAW, "label:Lgood001", ada, None): 1,
+        (RAW, "project:Pscreen00000", ada, None): 1,
+        ("label:Lfine001", "label:Lunused1", bob, None): 1,
+        (TABLE, 3, ada, None, "counted again"): 1,
+        (CHILD, "x", ada, None): 1,
+    }
+
+
+def test_a_value_that_replaced_another_came_of_the_activity_that_ended_it(statements: list[Any]) -> None:
+    counts = {
+        values(entity, "ll:value")[0]: entity.id
+        for entity in annotations(statements, "ll:FeatureValue")
+        if values(entity, "ll:feature") == ["feature:F000000count"]
+    }
+    (generation,) = [g for g in of(Generation, statements) if g.entity == counts[4]]
+    assert ended(statements)[counts[3]].activity == generation.activity
+    assert counts[4] not in ended(statements)
+
+
+def test_a_parent_is_an_annotation_of_the_child(statements: list[Any]) -> None:
+    found = {
+        (values(entity, "oa:hasTarget")[0], values(entity, "oa:hasBody")[0], entity.id in ended(statements))
+        for entity in annotations(statements, "ll:ParentAssignment")
+    }
+    assert found == {("label:Lfine001", "label:Lgood001", False), ("label:Lfine001", "label:Lunused1", True)}
 
 
 def test_a_project_has_artifacts_and_collections_as_members_and_is_named_by_runs(statements: list[Any]) -> None:
@@ -341,7 +395,8 @@ def test_a_project_has_artifacts_and_collections_as_members_and_is_named_by_runs
     assert members == [TABLE, SECOND]
     assert values(by_id(Activity, statements)[PARENT], "ll:project") == ["project:Pscreen00000"]
     targets = {values(entity, "oa:hasTarget")[0] for entity in annotations(statements, "ll:ProjectAssignment")}
-    assert targets == {TABLE, PARENT, SECOND}
+    # What was taken out of the project is no member of it, and its assignment is told all the same.
+    assert targets == {TABLE, PARENT, SECOND, RAW}
 
 
 def test_a_collection_has_its_artifacts_as_members_in_their_order(statements: list[Any], hostile: str) -> None:
@@ -370,9 +425,14 @@ def test_an_annotation_of_what_is_not_in_the_log_is_left_away(basics: Any, expor
     basics.label("table", "nowhere", "Artifact")
     basics.label("stray", "good", "Artifact")
     basics.flush()
+    basics.add("table", LabelDetached(label=basics.ids["nowhere"], registry="ULabel", subject="Artifact"))
+    basics.flush()
     found = exporting.statements(basics.log)
     assert annotations(found, "oa:Annotation") == []
-    assert not [activity for activity in of(Activity, found) if activity.id.startswith("annotating:")]
+    assert {statement.keyword for statement in found} == {
+        "agent", "entity", "activity", "wasGeneratedBy", "wasAssociatedWith", "wasAttributedTo", "wasDerivedFrom",
+        "specializationOf", "bundle",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("n", "written"), [(100, True), (101, False)])

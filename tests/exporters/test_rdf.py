@@ -83,8 +83,15 @@ def test_relations_are_written_directly_and_qualified(memory: Any, exporting: An
     assert (collection, f"{PROV}hadMember", raw) in triples
     assert (f"{ID}/project/Pscreen00000", f"{PROV}hadMember", table) in triples
     notes = {s for s, p, o in triples if (p, o) == ("http://www.w3.org/ns/oa#hasTarget", table)}
-    assert len(notes) == 13
+    assert len(notes) == 14
     assert all((note, RDF_TYPE, "http://www.w3.org/ns/oa#Annotation") in triples for note in notes)
+    invalidations = [(s, o) for s, p, o in triples if p == f"{PROV}qualifiedInvalidation" and s in notes]
+    ((replaced, node),) = invalidations
+    (activity,) = (o for s, p, o in triples if (s, p) == (replaced, f"{PROV}wasInvalidatedBy"))
+    (ended_at,) = (o for s, p, o in triples if (s, p) == (replaced, f"{PROV}invalidatedAtTime"))
+    assert {(node, RDF_TYPE, f"{PROV}Invalidation"), (node, f"{PROV}activity", activity)} <= triples
+    assert (node, f"{PROV}atTime", ended_at) in triples
+    assert (activity, "https://w3id.org/lineagelog/ns#reason", "counted again") in triples
     (usage,) = (s for s, p, o in triples if p == f"{PROV}entity" and o == raw and "/usage/" in s)
     assert (run, f"{PROV}qualifiedUsage", usage) in triples
     assert (usage, f"{PROV}atTime", "2026-11-21T09:00:01.000000Z") in triples

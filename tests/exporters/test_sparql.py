@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_hostile_text_comes_back_as_it_was(nquads: list[bytes], hostile: str) ->
 def test_sources_of_sources_are_followed(nquads: list[bytes]) -> None:
     result = query(nquads, f"SELECT ?source {{ <{ID}/artifact/0000000000figure0000> prov:wasDerivedFrom+ ?source }}")
     assert (f"{ID}/artifact/0000000000000raw0000",) in result.rows
+
+
+def test_what_holds_is_told_from_what_was_taken_back(nquads: list[bytes]) -> None:
+    readme = (Path(__file__).parents[2] / "exporters" / "README.md").read_text()
+    (asked,) = re.findall(r"^```sparql\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    asked = asked.replace("?artifact ;", f"<{ID}/artifact/0000000000000raw0000> ;")
+    assert query(nquads, asked).rows == ()
+    ended = asked.replace("NOT EXISTS", "EXISTS")
+    assert set(query(nquads, ended).rows) == {(f"{ID}/label/Lgood001",), (f"{ID}/project/Pscreen00000",)}
 
 
 def test_a_graph_is_answered_in_turtle(nquads: list[bytes]) -> None:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from lineagelog.projections import schema
 from lineagelog.projections.table import (
+    Archive,
     Column,
+    Delete,
     Insert,
     Operation,
     Table,
@@ -21,8 +23,15 @@ from lineagelog.projections.table import (
 
 ONE = Table("one", (Column("position", "int"), Column("a", null=True), Column("b", null=True)), unique=(("a",),))
 TWO = Table("two", (Column("position", "int"), Column("a", null=True), Column("b", null=True)), unique=(("a",),))
+# What is deleted is kept here; nothing else writes it.
+PAST = {
+    table: Table(f"past_{table.name}", (*table.columns, Column("ended", "int")), key=("position", "ended"))
+    for table in (ONE, TWO)
+}
 ADD = {table: Insert(table, or_ignore=True) for table in (ONE, TWO)}
 SET = {table: Update(table, ("b",), ("a",)) for table in (ONE, TWO)}
+KEEP = {table: Archive(table, PAST[table], ("a",)) for table in (ONE, TWO)}
+DROP = {table: Delete(table, ("a",)) for table in (ONE, TWO)}
 
 
 def test_ddl_of_both_databases() -> None:
@@ -43,6 +52,10 @@ def test_statements_mark_their_parameters() -> None:
     assert ADD[ONE].sql() == "INSERT INTO one (position, a, b) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     assert (
         Update(ONE, ("a", "b"), ("position", "a")).sql() == "UPDATE one SET a = ?, b = ? WHERE position = ? AND a = ?"
+    )
+    assert DROP[ONE].sql() == "DELETE FROM one WHERE a = ?"
+    assert KEEP[ONE].sql() == (
+        "INSERT INTO past_one (position, a, b, ended) SELECT position, a, b, ? FROM one WHERE a = ?"
     )
 
 
@@ -78,14 +91,27 @@ inserts = st.builds(
     lambda table, position, a: (ADD[table], (position, a, None)), tables, st.integers(0, 9), st.sampled_from("xyz")
 )
 updates = st.builds(lambda table, b, a: (SET[table], (b, a)), tables, st.sampled_from("pqr"), st.sampled_from("xyz"))
+removals = st.builds(lambda table, a: [(table, a)], tables, st.sampled_from("xyz"))
+
+
+def _numbered(steps: list[Operation | list[tuple[Table, str]]]) -> list[Operation]:
+    """Write each removal as the two statements it is, with its place as the number of its event."""
+    operations: list[Operation] = []
+    for number, step in enumerate(steps):
+        if isinstance(step, list):
+            ((table, a),) = step
+            operations += [(KEEP[table], (number, a)), (DROP[table], (a,))]
+        else:
+            operations.append(step)
+    return operations
 
 
 @settings(print_blob=True, max_examples=150, deadline=None)
-@given(st.lists(inserts | updates, max_size=25))
+@given(st.lists(inserts | updates | removals, max_size=25).map(_numbered))
 def test_grouped_operations_do_what_they_would_do_one_by_one(operations: list[Operation]) -> None:
     def content(grouped: bool) -> list[object]:
         with sqlite3.connect(":memory:") as connection:
-            for table in (ONE, TWO):
+            for table in (ONE, TWO, *PAST.values()):
                 connection.execute(create_table(table, "sqlite"))
                 for statement in create_indexes(table):
                     connection.execute(statement)
@@ -95,7 +121,10 @@ def test_grouped_operations_do_what_they_would_do_one_by_one(operations: list[Op
             else:
                 for single, row in operations:
                     connection.execute(single.sql(), row)
-            found = [connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in ("one", "two")]
+            found = [
+                connection.execute(f"SELECT * FROM {table.name} ORDER BY {', '.join(table.key)}").fetchall()
+                for table in (ONE, TWO, *PAST.values())
+            ]
         connection.close()
         return found
 
