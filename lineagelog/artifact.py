@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from lineagelog import current, location
 from lineagelog.annotated import AnnotatedRecord
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from lineagelog.run import Run
     from lineagelog.storage import Storage
     from lineagelog.transform import Transform
-
-_verified: Final[dict[tuple[str, str], tuple[int, ...]]] = {}
-"""Local path and hash to size, times and inode of the file when its content was last found right."""
 
 
 class Artifact(AnnotatedRecord):
@@ -308,33 +305,10 @@ class Artifact(AnnotatedRecord):
         return self.open(is_run_input=is_run_input)
 
     def _local_copy(self) -> Path:
-        from lineagelog.adapters.storage import verify
+        from lineagelog.caching import local_copy
 
         self._need_saved("cache")
-        backend = self.store.storage_backend(self.storage_id)
-        path = backend.local_path(self.storage_path)
-        if path is None:
-            base = os.environ.get("XDG_CACHE_HOME")
-            folder = (Path(base) if base else Path.home() / ".cache") / "lineagelog" / self.hash[:2]
-            path = folder / f"{self.hash}{self.suffix}"
-            if not path.exists() or not self._is_verified(path):
-                backend.fetch(self.storage_path, path, expected=self.hash)
-                if path.is_file():
-                    _verified[str(path), self.hash] = _stamp(path)
-            return path
-        if not self._is_verified(path):
-            # Taken before the content is read: of what is written meanwhile nothing is known. A folder's own times say
-            # nothing of the files in it.
-            stamp = _stamp(path) if path.is_file() else None
-            verify(backend, self.storage_path, self.hash, self.hash_type)
-            if stamp is not None:
-                _verified[str(path), self.hash] = stamp
-        return path
-
-    def _is_verified(self, path: Path) -> bool:
-        """Tell whether this file was found right before and nobody has written to it since."""
-        known = _verified.get((str(path), self.hash))
-        return known is not None and path.exists() and known == _stamp(path)
+        return local_copy(self)
 
     def _track_access(self, how: str, is_run_input: bool | None) -> None:
         from lineagelog.preferences import settings
@@ -426,12 +400,6 @@ class Artifact(AnnotatedRecord):
         from lineagelog.lineage import lineage_graph
 
         return lineage_graph(self, direction, max_depth)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    # The time of the last change of the inode is the one that no program can set back.
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 File = Artifact

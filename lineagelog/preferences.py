@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import Final
 
 from lineagelog.domain.errors import InvalidValueError
 
+CACHE_DIR: Final = "LINEAGELOG_CACHE_DIR"
+CACHE_LIMIT: Final = "LINEAGELOG_CACHE_LIMIT"
+"""Environment variables for all processes that are not told otherwise."""
+
 _VERBOSITY: Final = {"silent": 0, "warning": 1, "info": 2}
+_CACHE_SHARE: Final = 10
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 class Settings:
@@ -15,6 +25,9 @@ class Settings:
     Attributes:
         track_run_inputs: `cache()`, `load()` and `open()` record the artifact as an input of the current run.
         progress_bars: Long work shows a bar when standard error is a terminal.
+        cache_dir: Folder of the local copies of remote content; `LINEAGELOG_CACHE_DIR`, else the user's cache folder.
+        cache_limit: Their size, bytes, beyond which the least recently used are removed; a text such as `20 GB` is accepted;
+            `LINEAGELOG_CACHE_LIMIT`, else a tenth of the disk.
         verbosity: 0 silent, 1 warnings, 2 also what was done; the names `silent`, `warning`, `info` are accepted.
     """
 
@@ -22,6 +35,8 @@ class Settings:
         self.track_run_inputs = True
         self.progress_bars = True
         self._verbosity = 2
+        self._cache_dir: Path | None = None
+        self._cache_limit: int | None = None
 
     @property
     def verbosity(self) -> int:
@@ -35,11 +50,57 @@ class Settings:
             raise InvalidValueError("settings.verbosity", f"is {value!r}; it must be one of: {', '.join(_VERBOSITY)}")
         self._verbosity = level
 
+    @property
+    def cache_dir(self) -> Path:
+        """Where local copies lie."""
+        given = self._cache_dir or os.environ.get(CACHE_DIR)
+        if given:
+            return Path(given).expanduser().absolute()
+        base = os.environ.get("XDG_CACHE_HOME")
+        return (Path(base) if base else Path.home() / ".cache") / "lineagelog"
+
+    @cache_dir.setter
+    def cache_dir(self, value: str | os.PathLike[str] | None) -> None:
+        self._cache_dir = Path(value) if value is not None else None
+
+    @property
+    def cache_limit(self) -> int:
+        """Size of the local copies, bytes, beyond which some are removed."""
+        if self._cache_limit is not None:
+            return self._cache_limit
+        given = os.environ.get(CACHE_LIMIT)
+        if given:
+            return parse_size(given, CACHE_LIMIT)
+        import shutil
+
+        folder = self.cache_dir
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        return shutil.disk_usage(folder).total // _CACHE_SHARE
+
+    @cache_limit.setter
+    def cache_limit(self, value: int | str | None) -> None:
+        self._cache_limit = parse_size(value, "settings.cache_limit") if value is not None else None
+
     def __repr__(self) -> str:
         return (
             f"Settings(track_run_inputs={self.track_run_inputs}, progress_bars={self.progress_bars}, "
-            f"verbosity={self.verbosity})"
+            f"verbosity={self.verbosity}, cache_dir={str(self.cache_dir)!r}, cache_limit={self.cache_limit:,})"
         )
+
+
+def parse_size(value: int | str, what: str) -> int:
+    """Read a number of bytes, or a text such as `20 GB`.
+
+    Raises:
+        InvalidValueError: It is neither.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise InvalidValueError(what, f"is {value!r}; it must be a number of bytes, or a text such as '20 GB'")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
 settings: Final = Settings()
