@@ -28,7 +28,7 @@ def lineagelog_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg-config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
-    for name in ("LINEAGELOG_STORE", "LINEAGELOG_USER"):
+    for name in ("LINEAGELOG_STORE", "LINEAGELOG_USER", "LINEAGELOG_CACHE_DIR", "LINEAGELOG_CACHE_LIMIT"):
         monkeypatch.delenv(name, raising=False)
     run_before = current.process_run()
     current.set_process_run(None)

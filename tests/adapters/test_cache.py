@@ -336,13 +336,13 @@ def test_content_that_is_larger_than_the_limit_or_the_disk(cache: ContentCache, 
 def test_a_disk_that_fills_up_meanwhile_leaves_nothing(start: Start, tmp_path: Path, put: Put) -> None:
     put("big", {"a": b"a", "b": os.urandom(300_000)})
     process = start(
-        f"""
+        """
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
             cache.get(content("big"), source, "big")
         except Exception as exc:
-            say(f"{{type(exc).__name__}}: {{exc}}")
+            say(f"{type(exc).__name__}: {exc}")
         """
     )
     answer = line_of(process)

@@ -54,7 +54,14 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.chdir(work)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("LINEAGELOG_STORE", "LINEAGELOG_USER", "LINEAGELOG_QUIET", "FORCE_COLOR", "COLUMNS"):
+    for name in (
+        "LINEAGELOG_STORE",
+        "LINEAGELOG_USER",
+        "LINEAGELOG_QUIET",
+        "FORCE_COLOR",
+        "COLUMNS",
+        "LINEAGELOG_CACHE_DIR",
+    ):
         monkeypatch.delenv(name, raising=False)
     yield work
     api.close()

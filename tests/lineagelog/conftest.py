@@ -31,8 +31,8 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep the stores, log-ins and settings of whoever runs the tests out of them."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg-config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
-    for name in ("LINEAGELOG_STORE", "LINEAGELOG_USER", "LINEAGELOG_QUIET"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("STORE", "USER", "QUIET", "CACHE_DIR", "CACHE_LIMIT"):
+        monkeypatch.delenv(f"LINEAGELOG_{name}", raising=False)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -44,6 +44,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     current.set_current_store(None)
     current.set_process_run(None)
     settings.track_run_inputs, settings.verbosity = True, "info"
+    settings.cache_dir = settings.cache_limit = None
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -120,6 +120,7 @@ def test_content_goes_to_a_remote_default_and_comes_back_checked(
         assert handle.read() == b"hello"
     # A second copy is served from the local cache, whose content is checked as well.
     cached = text.cache()
+    cached.chmod(0o644)
     cached.write_text("forged")
     assert text.cache().read_text() == "hello"
 
