@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +19,9 @@ from lineagelog.store import Store
 Write = Callable[[str, str], Path]
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """A real S3 protocol server over HTTP with one bucket."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import boto3
-        import s3fs
-        from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    client = boto3.client(
-        "s3", endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="bucket")
-    client.close()
-    # It would go on with the server of other tests, whose address came from the environment as well.
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield url
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
-
-
 @pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty place on that server."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def bucket(s3_environment: str) -> str:
+    """The URL of an empty place on the S3 server."""
     return f"s3://bucket/{uuid.uuid4().hex}"
 
 
