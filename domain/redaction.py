@@ -70,6 +70,11 @@ _SHAPES: Final = tuple(
 )
 
 
+_SIGNING_NAME: Final = re.compile(
+    r"X-(?:Amz|Goog|Oss|Cos)-.*|Signature|sig|AWSAccessKeyId|GoogleAccessId|OSSAccessKeyId|Key-Pair-Id|Policy|hmac|jwt",
+    re.IGNORECASE,
+)
+
 # A password may hold `@` or, badly written, `/`; what follows the last `@` is the host. A number after the colon is a port.
 _USER_INFO: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*://)(?:[^/]*@|[^/@:\[]*:(?!\d*(?:[/?#]|$))[^?#]*@)")
 
@@ -144,6 +149,12 @@ def redact_command(arguments: list[str]) -> list[str]:
 def redact_url(url: str) -> str:
     """Take the user name, password and signing parameters out of a URL."""
     return redact_text(_USER_INFO.sub(r"\1", url))[0]
+
+
+def is_signing_parameter(name: str) -> bool:
+    """Tell whether a parameter of this name in a URL's query signs the request, or is taken to hold a secret."""
+    # Azure signs with `sig`; what stands beside it means little without it.
+    return bool(_SIGNING_NAME.fullmatch(name)) or is_secret_name(name) or redact_text(f"?{name}=0123456789")[1]
 
 
 def is_secret_name(name: str) -> bool:

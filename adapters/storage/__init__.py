@@ -29,12 +29,20 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)",
 _SAME_AS: Final = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "file": "local"}
 
 
-def open_storage(root: str | Path, *, options: Mapping[str, Any] | None = None) -> Storage:
+def open_storage(
+    root: str | Path,
+    *,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Storage:
     """Open a storage location; the folder of a local one is made when something is first put into it.
 
     Args:
         root: Local path, or a URL such as `s3://bucket/prefix`.
-        options: Passed on to the file system of a URL: credentials, `endpoint_url`, ….
+        region: Region of a bucket; that of the environment or profile by default.
+        endpoint_url: Address of a server that speaks the protocol of S3 and is not Amazon's; `AWS_ENDPOINT_URL` wins.
+        options: Passed on to the file system of a URL, in place of what the environment says.
 
     Raises:
         InvalidValueError: The root is not an address.
@@ -45,6 +53,14 @@ def open_storage(root: str | Path, *, options: Mapping[str, Any] | None = None) 
         from lineagelog.adapters.storage.local import LocalStorage
 
         return LocalStorage(address)
+    if kind == "s3":
+        from lineagelog.adapters.storage.s3 import S3Storage
+
+        return S3Storage(address, region=region, endpoint_url=endpoint_url, options=options)
+    if kind in ("http", "https"):
+        from lineagelog.adapters.storage.http import HttpStorage
+
+        return HttpStorage(address, kind, options=options)
     from lineagelog.adapters.storage.remote import RemoteStorage
 
     return RemoteStorage(address, kind, options=options)

@@ -8,29 +8,34 @@ is known already, and `discard` it. A writer that is killed leaves a temporary n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Self, TypeAlias
 
-from lineagelog.domain.errors import InvalidValueError
+from lineagelog.domain.errors import InvalidValueError, UnsupportedFormatError
 
 SHA256: Final = "sha256"
 SHA256_FOLDER: Final = "sha256-folder"
+ETAG: Final = "etag"
+
+OWN_FOLDER: Final = ".lineagelog"
+"""Folder under a root that is written by this software only."""
 
 Progress: TypeAlias = Callable[[int], object]
 """Called with the number of bytes done since the last call."""
 
 
 class Hashed(NamedTuple):
-    """What is known of a content once it has been read.
+    """What is known of a content.
 
     Attributes:
         size_bytes: Total size.
-        hash: SHA-256 of a file, `folder_hash` of a folder; 64 hexadecimal characters.
-        hash_type: `sha256` or `sha256-folder`.
+        hash: 64 hexadecimal characters: SHA-256 of a file, `folder_hash` of a folder, or `etag_hash` of a remote object
+            that nobody has read. No two kinds can be equal.
+        hash_type: `sha256`, `sha256-folder` or `etag`.
         n_files: Number of files of a folder, `None` for a file.
     """
 
@@ -61,10 +66,12 @@ class Staged(AbstractContextManager["Staged"]):
 
     Attributes:
         hashed: Size and hash of the content.
+        committed: It has got its name.
     """
 
     def __init__(self, hashed: Hashed) -> None:
         self.hashed = hashed
+        self.committed = False
 
     @property
     def size_bytes(self) -> int:
@@ -154,6 +161,17 @@ class Storage(ABC):
             UnsupportedFormatError: It holds a link or a special file, or no file at all.
         """
 
+    def commit_all(self, staged: Sequence[tuple[Staged, str]]) -> None:
+        """Commit several contents at a lower cost than one by one; when this returns, all have their names durably.
+
+        After an error some may have got their names; `Staged.committed` tells which.
+
+        Args:
+            staged: Contents that were staged here, with the path of each.
+        """
+        for content, path in staged:
+            content.commit(path)
+
     def put_file(self, source: Path, path: str, progress: Progress | None = None) -> Hashed:
         """Stage a file and commit it at once."""
         with self.stage_file(source, progress) as staged:
@@ -175,6 +193,22 @@ class Storage(ABC):
             ObjectMissingError: Nothing lies there.
             UnsupportedFormatError: It is, or holds, something other than regular files.
         """
+
+    def vouched_hash(self, path: str) -> Hashed:
+        """Ask what the location itself says of an object, without reading it.
+
+        Returns:
+            Its SHA-256 where the location keeps one of all its bytes, else a hash of type `etag`: it is another one as
+            soon as the object is another one, but says nothing of its bytes.
+
+        Raises:
+            ObjectMissingError: No file lies there.
+            UnsupportedFormatError: The location says nothing of the kind; `hash_in_place` reads the content instead.
+        """
+        raise UnsupportedFormatError(
+            f"{self.url(path)} has no checksum that its location vouches for; save it without checksum='server', so that "
+            "it is read"
+        )
 
     @abstractmethod
     def open_binary(self, path: str) -> BinaryIO:
@@ -210,6 +244,10 @@ class Storage(ABC):
         """Tell whether a file or folder lies at a path."""
 
     @abstractmethod
+    def stat(self, path: str) -> StoredObject | None:
+        """Say what lies at a path without reading it; `None` if nothing does, or a folder without a file."""
+
+    @abstractmethod
     def is_folder(self, path: str) -> bool:
         """Tell whether a folder lies at a path."""
 
@@ -228,8 +266,12 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def stat(self, path: str) -> StoredObject | None:
-        """Say what lies at a path without reading it; `None` if nothing does, or a folder without a file."""
+    def list_files(self, path: str) -> Iterator[StoredObject]:
+        """List all files in a folder and in the folders in it, in no particular order; nothing if there is no such folder.
+
+        Raises:
+            UnsupportedFormatError: Locations of this type cannot be listed.
+        """
 
     @abstractmethod
     def delete(self, path: str) -> None:
@@ -257,6 +299,18 @@ class Storage(ABC):
         Returns:
             Number of names removed.
         """
+
+
+def etag_hash(url: str, size_bytes: int, etag: str) -> Hashed:
+    """Make a hash of the mark by which a server tells versions of an object apart.
+
+    The address is part of it: two servers may give one mark to different contents.
+    """
+    import hashlib
+    import json
+
+    text = f"{ETAG}\n{json.dumps(url)}\n{size_bytes}\n{json.dumps(etag)}\n"
+    return Hashed(size_bytes, hashlib.sha256(text.encode()).hexdigest(), ETAG)
 
 
 def check_path(path: str) -> str:

@@ -1,8 +1,11 @@
-"""Storage on a local disk: copy and hash in one pass, fsync, then an exclusive move to the final name.
+"""Storage on a local disk: copy and hash in one pass, then fsync and an exclusive move to the final name.
 
 Staged bytes lie in `.lineagelog-staging` under the root, on the same file system as their final name, so that the move is one
 step of the file system. Crash points: before the move a leftover stays in that folder (`clean_leftovers`); after it the object is
-whole and durable, though perhaps known to nobody yet.
+whole and durable, though perhaps known to nobody yet. The bytes are brought to the medium by the commit, many files at once: a
+file system writes the journal once for all that wait at the same time, and what is discarded never pays for it.
+
+Stored files are read-only, so that nobody who was given the path of one changes it by mistake.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,9 +31,11 @@ from lineagelog.adapters.storage.hashing import (
     hash_file,
     hash_folder,
     hash_local,
+    list_folder,
     missing,
     wait_for_next_tick,
 )
+from lineagelog.adapters.storage.parallel import in_order
 from lineagelog.domain.errors import (
     DigestMismatchError,
     InvalidValueError,
@@ -41,6 +46,7 @@ from lineagelog.domain.errors import (
 )
 
 STAGING: Final = ".lineagelog-staging"
+_READ_ONLY: Final = 0o444
 
 
 class LocalStorage(Storage):
@@ -61,7 +67,7 @@ class LocalStorage(Storage):
         """Copy and hash a file in one pass; what was hashed is what was copied."""
         temporary = self._temporary_name(source)
         try:
-            with open_sink(temporary) as write:
+            with open_sink(temporary, mode=_READ_ONLY) as write:
                 hashed, _ = hash_file(source, write, progress=progress)
         except BaseException:
             _remove(temporary)
@@ -77,7 +83,7 @@ class LocalStorage(Storage):
             )
         temporary = self._temporary_name(source)
         try:
-            hashed = _copy_folder(source, temporary, progress)
+            hashed = _copy_folder(source, temporary, progress, mode=_READ_ONLY)
         except BaseException:
             _remove(temporary)
             raise
@@ -114,6 +120,7 @@ class LocalStorage(Storage):
                     hashed, _ = hash_file(place, write, progress=progress)
             if expected is not None and hashed.hash != expected:
                 raise DigestMismatchError(self.url(path), expected, hashed.hash)
+            sync_trees([temporary])
         return hashed
 
     def local_path(self, path: str) -> Path:
@@ -123,6 +130,10 @@ class LocalStorage(Storage):
     def exists(self, path: str) -> bool:
         """Tell whether a file or folder lies at a path."""
         return self._place(path).exists()
+
+    def stat(self, path: str) -> StoredObject | None:
+        """Say what lies at a path without reading it."""
+        return _listed(path, self._place(path))
 
     def is_folder(self, path: str) -> bool:
         """Tell whether a folder lies at a path."""
@@ -145,9 +156,14 @@ class LocalStorage(Storage):
                 if listed is not None:
                     yield listed
 
-    def stat(self, path: str) -> StoredObject | None:
-        """Say what lies at a path without reading it."""
-        return _listed(path, self._place(path))
+    def list_files(self, path: str) -> Iterator[StoredObject]:
+        """List all files in a folder."""
+        place = self._place(path)
+        if place.is_dir():
+            for member in list_folder(place):
+                seen = member.fingerprint
+                modified = datetime.fromtimestamp(seen.modified_ns / 1e9, UTC)
+                yield StoredObject(f"{path}/{member.path}", seen.size_bytes, modified, False)
 
     def delete(self, path: str) -> None:
         """Remove a file or folder, and make the removal durable."""
@@ -187,26 +203,34 @@ class LocalStorage(Storage):
                     n_removed += 1
         return n_removed
 
-    def move_in(self, temporary: Path, path: str) -> None:
-        """Move staged content to its final name, exclusively, and make the name durable."""
+    def commit_all(self, staged: Sequence[tuple[Staged, str]]) -> None:
+        """Bring all contents to the medium, move each to its name, then bring the names to the medium."""
+        contents = [(content, path) for content, path in staged if isinstance(content, _StagedLocally)]
+        if len(contents) != len(staged):
+            raise TypeError("only what was staged by this location can be committed to it")
+        places = {path: self._place_for(path) for _, path in contents}
+        folders = {place.parent for place in places.values()}
+        sync_trees([content.temporary() for content, _ in contents])
+        try:
+            for folder in folders:
+                _make_folders(folder)
+            for content, path in contents:
+                content.move_to(places[path])
+            for folder in folders:
+                sync_folder(folder)
+        except OSError as exc:
+            if isinstance(exc, LineageLogError):
+                raise
+            raise _failed(f"the storage location {self.root} cannot be written", exc) from exc
+
+    def _place_for(self, path: str) -> Path:
+        """Find the real place of a path that is to be written."""
         place = self._place(check_path(path))
         if path.split("/")[0] == STAGING:
             raise InvalidValueError(
                 "the storage path", f"{path!r} lies where unfinished writes are kept; choose another"
             )
-        try:
-            _make_folders(place.parent)
-            if temporary.is_dir():
-                _move_folder(temporary, place)
-            else:
-                _move_file(temporary, place)
-            sync_folder(place.parent)
-        except FileExistsError as exc:
-            raise ObjectExistsError(
-                f"something lies at {place} already and was left as it is; choose another path, or delete it first"
-            ) from exc
-        except OSError as exc:
-            raise _failed(f"{place} cannot be written", exc) from exc
+        return place
 
     def _temporary_name(self, source: Path) -> Path:
         if not source.exists():
@@ -242,15 +266,35 @@ class _StagedLocally(Staged):
         self._temporary: Path | None = temporary
 
     def commit(self, path: str) -> None:
-        if self._temporary is None:
-            raise RuntimeError("what was staged has been committed or discarded already; stage it again")
-        self._storage.move_in(self._temporary, path)
-        self._temporary = None
+        self._storage.commit_all([(self, path)])
 
     def discard(self) -> None:
         if self._temporary is not None:
             _remove(self._temporary)
             self._temporary = None
+
+    def temporary(self) -> Path:
+        """Return where the content lies until it is committed."""
+        if self._temporary is None:
+            raise RuntimeError("what was staged has been committed or discarded already; stage it again")
+        return self._temporary
+
+    def move_to(self, place: Path) -> None:
+        """Give the content its final name, exclusively; the name is not durable yet."""
+        temporary = self.temporary()
+        try:
+            if temporary.is_dir():
+                _move_folder(temporary, place)
+            else:
+                _move_file(temporary, place)
+        except FileExistsError as exc:
+            raise ObjectExistsError(
+                f"something lies at {place} already and was left as it is; choose another path, or delete it first"
+            ) from exc
+        except OSError as exc:
+            raise _failed(f"{place} cannot be written", exc) from exc
+        self._temporary = None
+        self.committed = True
 
 
 @contextmanager
@@ -293,6 +337,29 @@ def sync_file(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
+def sync_trees(paths: Iterable[Path]) -> None:
+    """Bring files, and folders with all that is in them, to the medium."""
+
+    def sync(path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def members() -> Iterator[Path]:
+        for path in paths:
+            yield path
+            if path.is_dir():
+                yield from path.rglob("*")
+
+    try:
+        for _ in in_order(sync, members()):
+            pass
+    except OSError as exc:
+        raise _failed("the content cannot be brought to the disk", exc) from exc
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the medium; without this a new file may be nameless after a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -308,10 +375,15 @@ def not_a_file(name: str) -> ObjectMissingError:
 
 
 @contextmanager
-def open_sink(path: Path) -> Iterator[Sink]:
-    """Open a new file for writing, and bring it to the medium at the end."""
+def open_sink(path: Path, *, mode: int = 0o666) -> Iterator[Sink]:
+    """Open a new file for writing; `sync_trees` brings it to the medium.
+
+    Args:
+        path: The file.
+        mode: Its permissions, less those that the process's mask takes away.
+    """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except OSError as exc:
         raise _failed(f"{path} cannot be written", exc) from exc
 
@@ -325,28 +397,22 @@ def open_sink(path: Path) -> Iterator[Sink]:
 
     try:
         yield write
-        sync_file(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _copy_folder(source: Path, target: Path, progress: Progress | None) -> Hashed:
-    """Copy a folder file by file, hash it, and bring files and names to the medium."""
-    folders = {target}
+def _copy_folder(source: Path, target: Path, progress: Progress | None, *, mode: int = 0o666) -> Hashed:
+    """Copy a folder file by file, and hash it."""
 
     def sink_for(path: str) -> AbstractContextManager[Sink]:
-        parent = (target / path).parent
-        parent.mkdir(parents=True, exist_ok=True)
-        while parent not in folders:
-            folders.add(parent)
-            parent = parent.parent
-        return open_sink(target / path)
+        place = target / path
+        if "/" in path:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        return open_sink(place, mode=mode)
 
     try:
         target.mkdir()
         hashed = hash_folder(source, sink_for, progress=progress)
-        for folder in folders:
-            sync_folder(folder)
     except LineageLogError:
         raise
     except OSError as exc:
