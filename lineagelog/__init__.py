@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lineagelog.domain import errors as errors
     from lineagelog.entity import Record as Record
     from lineagelog.feature import Feature as Feature
+    from lineagelog.folder_tree import view_tree as view_tree
     from lineagelog.label import ULabel as ULabel
     from lineagelog.preferences import settings as settings
     from lineagelog.project import Project as Project
@@ -73,6 +74,7 @@ _HOMES: Final = {
     "setup": "setup:",
     "track": "tracking",
     "view": "api",
+    "view_tree": "folder_tree",
 }
 """Public name to module, and to the name there where it differs; a module itself ends in a colon.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lineagelog import bulk, current, location
 from lineagelog.domain.errors import StoreExistsError, StoreNotFoundError
 from lineagelog.store import Store
+from lineagelog.text import clean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,8 @@ def view(limit: int = 10) -> dict[str, pd.DataFrame]:
     """
     frames = current.current_store().view(limit)
     for name, frame in frames.items():
-        print(f"{name}\n{frame.to_string(max_colwidth=40)}\n")  # noqa: T201 - printing is what it is for
+        shown = frame.map(lambda value: clean(value) if isinstance(value, str) else value)
+        print(f"{name}\n{shown.to_string(max_colwidth=40)}\n")  # noqa: T201 - printing is what it is for
     return dict(frames)
 
 

@@ -371,6 +371,23 @@ class Artifact(AnnotatedRecord):
 
         return view_lineage(self, path, **options)
 
+    def view_tree(self, *, max_depth: int = 6, max_files: int = 50) -> None:
+        """Print what lies in a folder artifact, here or remote, without reading its files.
+
+        Args:
+            max_depth: Folders deeper than this are counted, not named.
+            max_files: So many files of each folder are named.
+
+        Raises:
+            ObjectMissingError: The content is gone.
+            UnsupportedFormatError: The artifact is one file.
+        """
+        from lineagelog.folder_tree import read_tree, show_tree
+
+        self._need_saved("view_tree")
+        backend = self.store.storage_backend(self.storage_id)
+        show_tree(read_tree(backend, self.storage_path, max_depth=max_depth, max_files=max_files))
+
     def upstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
         """List everything the artifact was made from.
 

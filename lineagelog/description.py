@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lineagelog.annotated import AnnotatedRecord
 from lineagelog.lineage import in_notebook
 from lineagelog.record import BaseRecord
+from lineagelog.text import clean
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -59,7 +60,8 @@ def _add_annotations(tree: Tree, record: AnnotatedRecord) -> None:
     if features:
         branch = tree.add(Text("Features", style="bold"))
         for row in features:
-            branch.add(Text(f"{row['feature']}: {row['dtype']} = {_line(row['value'])} {row['unit'] or ''}".rstrip()))
+            line = f"{row['feature']}: {row['dtype']} = {_line(row['value'])} {row['unit'] or ''}".rstrip()
+            branch.add(Text(clean(line)))
     branch = tree.add(Text("Labels", style="bold"))
     for name in ("ulabels", "records", "projects"):
         _add(branch, name, getattr(record, name))
@@ -111,5 +113,5 @@ def _line(value: Any) -> str:
             (value.__dict__[name] for name in ("handle", "key", "root", "name") if value.__dict__.get(name)), None
         )
         status = getattr(value, "status", None)
-        return " ".join(str(part) for part in (value.uid, named, status) if part)
+        return clean(" ".join(str(part) for part in (value.uid, named, status) if part))
     return value if isinstance(value, str) and value.isprintable() else repr(value)

@@ -7,6 +7,7 @@ import sys
 from typing import Final
 
 from lineagelog.preferences import settings
+from lineagelog.text import clean
 
 _said: set[str] = set()
 WARNING: Final = 1
@@ -45,4 +46,6 @@ def _say(mark: str, text: str, *, level: int) -> None:
         return
     stream = sys.stderr
     if stream is not None:
-        print(f"{mark} {text}", file=stream)
+        # A description in it may have been written by somebody else.
+        shown = clean(text, keep="\n")
+        print(f"{mark} {shown}", file=stream)

@@ -69,6 +69,13 @@ class Storage(BaseRecord):
         )
         return self
 
+    def view_tree(self, *, max_depth: int = 6, max_files: int = 50) -> None:
+        """Print what lies in the location; see `Artifact.view_tree`."""
+        from lineagelog.folder_tree import read_tree, show_tree
+
+        self._need_saved("view_tree")
+        show_tree(read_tree(self.store.storage_backend(self.id), max_depth=max_depth, max_files=max_files))
+
     def _save_new(self) -> None:
         for row in find(self.store.log.database, schema.STORAGES):
             # The store's own folder is recorded as such, not by its path.

@@ -266,8 +266,11 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def list_files(self, path: str) -> Iterator[StoredObject]:
+    def list_files(self, path: str | None = None) -> Iterator[StoredObject]:
         """List all files in a folder and in the folders in it, in no particular order; nothing if there is no such folder.
+
+        Args:
+            path: The folder, the root by default.
 
         Raises:
             UnsupportedFormatError: Locations of this type cannot be listed.

@@ -62,7 +62,7 @@ class HttpStorage(RemoteStorage):
         """Refuse to list."""
         raise self._unlisted(prefix)
 
-    def list_files(self, path: str) -> Iterator[StoredObject]:
+    def list_files(self, path: str | None = None) -> Iterator[StoredObject]:
         """Refuse to list."""
         raise self._unlisted(path)
 
@@ -83,9 +83,9 @@ class HttpStorage(RemoteStorage):
             "or a bucket"
         )
 
-    def _unlisted(self, path: str) -> UnsupportedFormatError:
+    def _unlisted(self, path: str | None) -> UnsupportedFormatError:
         return UnsupportedFormatError(
-            f"{self.url(path)}: a web server does not say reliably which files it has; pass the address of each file"
+            f"{self._where(path)}: a web server does not say reliably which files it has; pass the address of each file"
         )
 
 

@@ -156,14 +156,16 @@ class LocalStorage(Storage):
                 if listed is not None:
                     yield listed
 
-    def list_files(self, path: str) -> Iterator[StoredObject]:
+    def list_files(self, path: str | None = None) -> Iterator[StoredObject]:
         """List all files in a folder."""
-        place = self._place(path)
+        place = self._place(path) if path is not None else self._root
         if place.is_dir():
             for member in list_folder(place):
                 seen = member.fingerprint
                 modified = datetime.fromtimestamp(seen.modified_ns / 1e9, UTC)
-                yield StoredObject(f"{path}/{member.path}", seen.size_bytes, modified, False)
+                full = member.path if path is None else f"{path}/{member.path}"
+                if not full.startswith(f"{STAGING}/"):
+                    yield StoredObject(full, seen.size_bytes, modified, False)
 
     def delete(self, path: str) -> None:
         """Remove a file or folder, and make the removal durable."""

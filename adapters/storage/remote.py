@@ -221,7 +221,7 @@ class RemoteStorage(Storage):
                 elif (folder := as_one(path, self.list_files(path))) is not None:
                     yield folder
 
-    def list_files(self, path: str) -> Iterator[StoredObject]:
+    def list_files(self, path: str | None = None) -> Iterator[StoredObject]:
         """List all objects under a path."""
         prefix = self._stripped(path) + "/"
         with self._translated(path), suppress(FileNotFoundError, NotADirectoryError):
@@ -230,7 +230,8 @@ class RemoteStorage(Storage):
             for key, info in found.items():
                 name = str(key).removeprefix(prefix)
                 if name and str(key).startswith(prefix):
-                    yield StoredObject(f"{path}/{name}", int(info["size"] or 0), _modified(info), False)
+                    full = name if path is None else f"{path}/{name}"
+                    yield StoredObject(full, int(info["size"] or 0), _modified(info), False)
 
     def delete(self, path: str) -> None:
         """Remove an object, or all objects under a path."""
@@ -361,14 +362,14 @@ class RemoteStorage(Storage):
         except (UnsupportedFormatError, ObjectMissingError):
             return False
 
-    def _key(self, path: str) -> str:
-        return f"{self._base}/{check_path(path)}"
+    def _key(self, path: str | None) -> str:
+        return f"{self._base}/{check_path(path)}" if path is not None else self._base
 
-    def _stripped(self, path: str) -> str:
+    def _stripped(self, path: str | None) -> str:
         return str(self._fs._strip_protocol(self._key(path))).rstrip("/")  # noqa: SLF001 - fsspec has no public name for it
 
     @contextmanager
-    def _translated(self, path: str) -> Iterator[None]:
+    def _translated(self, path: str | None) -> Iterator[None]:
         """Raise errors of this project in place of the file system's."""
         try:
             yield
@@ -380,8 +381,12 @@ class RemoteStorage(Storage):
                 raise
             raise ours from exc
 
-    def _translate(self, exc: Exception, path: str) -> LineageLogError | None:
-        return translated(exc, self.url(path))
+    def _translate(self, exc: Exception, path: str | None) -> LineageLogError | None:
+        return translated(exc, self._where(path))
+
+    def _where(self, path: str | None) -> str:
+        """Name what an error is about."""
+        return self.url(path) if path is not None else self.root
 
 
 class _StagedForUpload(Staged):

@@ -150,9 +150,10 @@ class S3Storage(RemoteStorage):
             if found is not None:
                 yield found
 
-    def list_files(self, path: str) -> Iterator[StoredObject]:
+    def list_files(self, path: str | None = None) -> Iterator[StoredObject]:
         """List all objects under a path; empty ones whose name ends with a slash only mark a folder."""
-        prefix = self._s3_key(path) + "/"
+        key = self._s3_key(path) if path is not None else self._prefix
+        prefix = f"{key}/" if key else ""
         with self._translated(path):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             for page in pages:
@@ -160,7 +161,8 @@ class S3Storage(RemoteStorage):
                     name = found["Key"].removeprefix(prefix)
                     if name and not name.endswith("/"):
                         modified = found["LastModified"].astimezone(UTC)
-                        yield StoredObject(f"{path}/{name}", found["Size"], modified, False)
+                        full = name if path is None else f"{path}/{name}"
+                        yield StoredObject(full, found["Size"], modified, False)
 
     def delete(self, path: str) -> None:
         """Remove an object, and all objects under a path."""
@@ -364,22 +366,22 @@ class S3Storage(RemoteStorage):
     def _s3_key(self, path: str) -> str:
         return f"{self._prefix}/{check_path(path)}" if self._prefix else check_path(path)
 
-    def _translate(self, exc: Exception, path: str) -> LineageLogError | None:
+    def _translate(self, exc: Exception, path: str | None) -> LineageLogError | None:
         code = _code(exc)
         if code == "NoSuchBucket":
             return ObjectMissingError(
-                f"there is no bucket {self._bucket} for {self.url(path)}; check the name, the region and the endpoint"
+                f"there is no bucket {self._bucket} for {self._where(path)}; check the name, the region and the endpoint"
             )
         if code in _MISSING:
-            return missing(self.url(path))
+            return missing(self._where(path))
         if code in _TAKEN:
-            return taken(self.url(path))
+            return taken(self._where(path))
         if code in _DENIED:
             return StoreReadOnlyError(
-                f"{self.url(path)} cannot be used: access was refused ({code}); check the credentials in the environment, the "
+                f"{self._where(path)} cannot be used: access was refused ({code}); check the credentials in the environment, the "
                 "profile, and the rights they give"
             )
-        return translated(exc, self.url(path))
+        return translated(exc, self._where(path))
 
 
 def _code(exc: BaseException | None) -> str | None:

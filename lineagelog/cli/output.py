@@ -15,6 +15,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from lineagelog.text import clean, n_bytes
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.tree import Tree
@@ -32,6 +34,9 @@ _MIN_WRAPPED: Final = 22
 _GAP: Final = 2
 _UNLIMITED: Final = 10_000
 """Width of lines that go to a file or another program, where nothing is wrapped."""
+
+
+__all__ = ["Layout", "Output", "cell", "clean", "lay_out", "n_bytes", "print_error", "to_json"]
 
 
 class Output:
@@ -266,23 +271,6 @@ def print_error(message: str, *, kind: str, code: int, as_json: bool) -> None:
     print(text, file=sys.stderr)  # noqa: T201
 
 
-def clean(text: str, *, keep: str = "") -> str:
-    """Show control characters, direction marks and broken characters as escapes.
-
-    Args:
-        text: Any text.
-        keep: Characters that may stay.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character
-        if character.isprintable() or character in keep
-        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for character in text
-    )
-
-
 def cell(value: Any) -> str:
     """Write a value on one line."""
     if value is None:
@@ -299,16 +287,6 @@ def cell(value: Any) -> str:
 def to_json(value: Any, *, ascii_only: bool = True) -> str:
     """Write JSON on one line; beyond ASCII everything is escaped, so that it can be shown on a terminal as well."""
     return json.dumps(value, default=_plain, ensure_ascii=ascii_only)
-
-
-def n_bytes(size: int) -> str:
-    """Write a size for people."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,9 @@
-"""Commands about records: show, the listings of each registry, lineage."""
+"""Commands about records and content: show, the listings of each registry, tree, lineage."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from lineagelog.cli.app import Call, command
 from lineagelog.cli.logs import ENTRY_KEYS, entry_object, in_words
 from lineagelog.domain.errors import InvalidValueError
+from lineagelog.folder_tree import MAX_DEPTH, MAX_FILES
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -276,6 +278,44 @@ def lineage(
         )
     else:
         call.out.tree(_lineage_tree(graph, record.id))
+
+
+@command(
+    "tree",
+    examples=("prov tree .", "prov tree ./mydata --depth 1 --json"),
+    json="one object: `name`, `n_folders`, `n_files`, `size_bytes`, `suffixes` (suffix to number of files), `folders` (objects "
+    "like this), `files` (`name`, `size_bytes`), `n_unnamed`, `is_cut`.",
+)
+def tree(
+    call: Call,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="PATH|URL|UID", help="A folder, or the uid of a folder artifact or storage location."),
+    ],
+    depth: Annotated[int, typer.Option(min=0, help="Folders deeper than this are counted, not named.")] = MAX_DEPTH,
+    files: Annotated[int, typer.Option(min=0, help="So many files of each folder are named.")] = MAX_FILES,
+) -> None:
+    """Print what lies in a folder.
+
+    Files are listed with their sizes, here or behind a URL, and not read.
+    """
+    from lineagelog.adapters.storage import open_storage
+    from lineagelog.artifact import Artifact
+    from lineagelog.finding import find_record
+    from lineagelog.folder_tree import read_tree
+
+    if "://" in target or os.path.lexists(target):
+        folder = read_tree(open_storage(target), max_depth=depth, max_files=files)
+    else:
+        with call.store() as store:
+            record = find_record(store, target, ("Artifact", "Storage"))
+            place = (record.storage_id, record.storage_path) if isinstance(record, Artifact) else (record.id, None)
+            folder = read_tree(store.storage_backend(place[0]), place[1], max_depth=depth, max_files=files)
+    if call.out.json:
+        call.out.object(folder.to_dict())
+        return
+    call.out.line(folder.summary)
+    call.out.tree(folder.to_tree())
 
 
 def _lineage_tree(graph: Graph, subject: str) -> Tree:
