@@ -19,7 +19,7 @@ from lineagelog.domain.annotation import CATEGORICAL, SUBJECTS, check_feature_va
 from lineagelog.domain.errors import InvalidValueError, UnknownFieldError
 from lineagelog.domain.values import check_json, check_text, time_text
 from lineagelog.projections.features import FeatureType
-from lineagelog.projections.node import ALWAYS, Among, Compare, Join, Measured, Node, Not, Related, Selection
+from lineagelog.projections.node import ALWAYS, Among, Compare, Join, Measured, Node, Not, Related, Selection, Worded
 from lineagelog.projections.registry import REGISTRIES, Registry, Relation
 from lineagelog.projections.table import Column, Kind, Scalar
 
@@ -62,6 +62,7 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 """How an index of a JSON list is written in a path."""
 _NEAR_FEATURES: Final = 3
+_MIN_UID_LENGTH: Final = 4
 _json: Final = msgspec.json.Encoder()
 
 
@@ -357,10 +358,24 @@ def _text_test(column: str, lookup: str, value: Scalar, what: str, path: tuple[s
     return Compare(column, operator, (text,), path)
 
 
-def search_test(column: str, word: str) -> Compare:
-    """Look for a word in a search field."""
-    # Any short word occurs somewhere in some random uid; people type the beginning of one.
-    return _text_test(column, "istartswith" if column == "uid" else "icontains", word, column)
+def search_test(words: Iterable[tuple[str, str]]) -> Worded:
+    """Look for words in the search fields, and for the beginning of a uid.
+
+    Args:
+        words: Each as it was written and as it is compared.
+    """
+    tests = []
+    # The rows with the first are read, and looked at for the others: a long word is likely to be a rare one.
+    for written, folded in sorted(words, key=lambda word: -len(word[1])):
+        # Nearly any three letters begin the uid of some record among many.
+        uids = (written,) if len(written) >= _MIN_UID_LENGTH and written.isascii() else ()
+        tests.append(tuple(bound for beginning in (folded, *uids) for bound in (beginning, _after(beginning))))
+    return Worded(tuple(tests))
+
+
+def _after(prefix: str) -> str:
+    """Return the least text above all that begin with a prefix of letters and digits."""
+    return str(_successor(prefix))
 
 
 def _successor(prefix: str) -> str | None:

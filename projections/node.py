@@ -59,9 +59,22 @@ class Measured:
     node: Node
 
 
-Node: TypeAlias = "Compare | Join | Not | Related | Among | Measured"
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """The rows that hold words.
+
+    Attributes:
+        words: For each the text that a word of the row begins with, and the uid that the row's may begin with instead, if any;
+            each followed by the least text above all that begin so.
+    """
+
+    words: tuple[tuple[str, ...], ...]
+
+
+Node: TypeAlias = "Compare | Join | Not | Related | Among | Measured | Worded"
 
 ALWAYS: Final = Join("and", ())
+NEVER: Final = Join("or", ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ whether the operations run inside the append, in a rebuild, or in a view as of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -15,7 +15,9 @@ from lineagelog.domain import annotation, artifact, collection, disposal, event,
 from lineagelog.domain.event import Change, RecordedEvent
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.projections import schema
-from lineagelog.projections.table import Archive, Delete, Insert, Operation, Scalar, Table, Update
+from lineagelog.projections.registry import REGISTRIES
+from lineagelog.projections.table import Archive, Delete, Insert, Operation, Scalar, Statement, Table, Update
+from lineagelog.projections.words import words_of
 
 Handler: TypeAlias = Callable[[RecordedEvent, Any], Sequence[Operation]]
 
@@ -74,13 +76,23 @@ _END_RUN: Final = Update(
     ("status", "finished_at", "error_type", "error_message", "error_traceback", "updated_at", "revision"),
     ("id",),
 )
+_INSERT_WORD: Final = Insert(schema.SEARCH_WORDS)
+_SEARCHED: Final = {
+    registry.table: (registry, [(name, registry.table.names.index(name)) for name in registry.search if name != "uid"])
+    for registry in REGISTRIES.values()
+}
+_ADD_WORD: Final = {table: Insert(schema.SEARCH_WORDS, position_of=table) for table in _SEARCHED}
+_DROP_WORD: Final = {
+    table: Delete(schema.SEARCH_WORDS, ("registry", "field", "word"), position_of=table) for table in _SEARCHED
+}
 _json: Final = msgspec.json.Encoder()
 
 
 def project(recorded: RecordedEvent) -> Sequence[Operation]:
     """Translate one event into row operations."""
     handler = HANDLERS.get(type(recorded.fact))
-    return handler(recorded, recorded.fact) if handler is not None else ()
+    operations = handler(recorded, recorded.fact) if handler is not None else ()
+    return [*operations, *_word_operations(recorded, *operations[0])] if operations else ()
 
 
 def project_all(events: Sequence[RecordedEvent]) -> list[Operation]:
@@ -475,6 +487,31 @@ def _apply_changes(table: Table, e: RecordedEvent, changes: dict[str, Change]) -
     values = [_scalar(change.new, table.column(name).kind) for name, change in known.items()]
     statement = Update(table, (*known, "updated_at", "revision"), ("id",))
     return statement, (*values, e.recorded_at, e.version, e.stream)
+
+
+def _word_operations(e: RecordedEvent, statement: Statement, row: tuple[Scalar, ...]) -> Iterator[Operation]:
+    """Keep the words by which a record is found: of the row that an event inserts, or of the fields that it changes."""
+    table = statement.table
+    if table not in _SEARCHED:
+        return
+    registry, fields = _SEARCHED[table]
+    if isinstance(statement, Insert):
+        for name, place in fields:
+            text = row[place]
+            if text:
+                for word in words_of(str(text)):
+                    yield _INSERT_WORD, (e.position, registry.name, name, word)
+        return
+    changes: dict[str, Change] = getattr(e.fact, "changes", {})
+    for name, _ in fields:
+        if name in changes:
+            before, after = (words_of(str(text or "")) for text in (changes[name].old, changes[name].new))
+            for word in before:
+                if word not in after:
+                    yield _DROP_WORD[table], (registry.name, name, word, e.stream)
+            for word in after:
+                if word not in before:
+                    yield _ADD_WORD[table], (registry.name, name, word, e.stream)
 
 
 def _scalar(value: object, kind: str) -> Scalar:

@@ -362,8 +362,22 @@ REMOVED_OBJECTS: Final = Table(
     indexes=(("path",),),
 )  # fmt: skip
 
+SEARCH_WORDS: Final = Table(
+    "search_words",
+    (
+        _POSITION,
+        Column("registry", doc="registry of the record"),
+        Column("field", doc="field that holds the word"),
+        Column("word", doc="what a search compares, see `words.py`"),
+    ),
+    # The words of one registry lie side by side in their order, so that those with one beginning are read in one pass.
+    key=("registry", "word", "position", "field"),
+    clustered=True,
+)
+
 TABLES: Final = (
     USERS, STORES, SESSIONS, STORAGES, TRANSFORMS, ENVIRONMENTS, RUNS, ARTIFACTS, EDGES, ULABELS, RECORDS, FEATURES, PROJECTS,
     COLLECTIONS, LINKS, FEATURE_VALUES, PAST_LINKS, PAST_FEATURE_VALUES, VERIFICATIONS, STORAGE_CHECKS, REMOVED_OBJECTS,
+    SEARCH_WORDS,
 )  # fmt: skip
 """Every projection table, in the order in which they are created and compared."""

@@ -14,10 +14,10 @@ import msgspec
 from lineagelog.domain.errors import UnknownFieldError
 from lineagelog.domain.values import parse_time
 from lineagelog.projections.condition import INDEX, array_text
-from lineagelog.projections.node import Compare, Join, Measured, Node, Not, Order, Related, Selection
+from lineagelog.projections.node import Compare, Join, Measured, Node, Not, Order, Related, Selection, Worded
 from lineagelog.projections.reader import Row
 from lineagelog.projections.registry import REGISTRIES, Registry
-from lineagelog.projections.schema import FEATURE_VALUES, TABLES
+from lineagelog.projections.schema import FEATURE_VALUES, SEARCH_WORDS, TABLES
 from lineagelog.projections.table import Dialect, Kind, Scalar, Table
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def compiled(query: Selection, dialect: Dialect, mode: str, fields: tuple[Any, .
 def _query_shape(query: Selection, values: list[Scalar]) -> Shape:
     conditions = tuple(_shape(node, values) for node in query.conditions)
     order = tuple(
-        (key.relations, key.column, key.descending, key.empty_first, _slot(key, values)) for key in query.order
+        (key.relations, key.column, key.descending, key.empty_first, *_slot(key, values)) for key in query.order
     )
     start = limit = None
     if query.count is not None:
@@ -71,10 +71,18 @@ def _query_shape(query: Selection, values: list[Scalar]) -> Shape:
     return (query.registry.name, conditions, order, query.backward, limit, start, query.only_once)
 
 
-def _slot(key: Order, values: list[Scalar]) -> int:
-    if not key.column:
+def _slot(key: Order, values: list[Scalar]) -> tuple[int, str]:
+    """Give the text of a key a slot; of a searched one, what decides how it is compared is a part of the shape."""
+    start = len(values)
+    if key.column:
+        return start, ""
+    if key.relations:
         values.append(key.text)
-    return len(values) - 1
+        return start, ""
+    values.extend((key.text.lower() if key.text.isascii() else key.text, len(key.text), key.text))
+    if not key.text.isascii():
+        return start, "text words"
+    return start, "ascii word" if key.text.isalnum() else "ascii words"
 
 
 def _shape(node: Node, values: list[Scalar]) -> Shape:
@@ -93,6 +101,10 @@ def _shape(node: Node, values: list[Scalar]) -> Shape:
     if isinstance(node, Measured):
         values.append(node.feature)
         return ("measured", len(values) - 1, _shape(node.node, values))
+    if isinstance(node, Worded):
+        start = len(values)
+        values.extend(bound for word in node.words for bound in word)
+        return ("worded", start, tuple(len(word) for word in node.words))
     return ("among", node.column, _query_shape(node.query, values))
 
 
@@ -187,9 +199,9 @@ class _Writer:
         return query
 
     def order_key(self, table: Any, registry: Registry, key: Shape) -> Any:
-        relations, column, descending, empty_first, slot = key
+        relations, column, descending, empty_first, slot, kind = key
         if not column:
-            rank = self.place(table, relations, slot) if relations else self.rank(table, registry, slot)
+            rank = self.place(table, relations, slot) if relations else self.rank(table, registry, slot, kind)
             return rank.desc() if descending else rank.asc()
         expression = self.reach(table, registry, relations, column)
         ordered = expression.desc() if descending else expression.asc()
@@ -222,25 +234,30 @@ class _Writer:
         kinds = self.sa.or_(*(link.c.kind == self.literal(kind) for kind in through.kinds))
         return self.sa.select(link.c[through.order]).where(ours, kinds).correlate(table).scalar_subquery()
 
-    def rank(self, table: Any, registry: Registry, slot: int) -> Any:
-        """Number the quality of a search match from 0."""
+    def rank(self, table: Any, registry: Registry, slot: int, kind: str) -> Any:
+        """Number the quality of a search match from 0.
+
+        Args:
+            table: The table of the registry.
+            registry: The registry.
+            slot: Where the searched text, its length, and the text as it was written stand.
+            kind: `ascii` or `text`, and whether it is one `word` or several `words`.
+        """
         sa = self.sa
-        phrase = self.lower(self.value(slot))
-        texts = [sa.func.coalesce(self.lower(table.c[name]), self.literal("")) for name in registry.search]
-        spaced = texts
-        for separator in "/_-.":
-            spaced = [sa.func.replace(text, self.literal(separator), self.literal(" ")) for text in spaced]
-        length = sa.func.length(phrase)
-        begins = [sa.func.substr(text, sa.literal_column("1"), length) == phrase for text in texts]
-        blank = self.literal(" ")
-        words = [self.find(blank.op("||")(text), blank.op("||")(phrase)) for text in spaced]
-        return sa.case(
-            (sa.or_(*(text == phrase for text in texts)), sa.literal_column("0")),
-            (sa.or_(*begins), sa.literal_column("1")),
-            (sa.or_(*words), sa.literal_column("2")),
-            (sa.or_(*(self.find(text, phrase) for text in texts)), sa.literal_column("3")),
-            else_=sa.literal_column("4"),
-        )
+        alphabet, _, extent = kind.partition(" ")
+        suffix = "_ascii" if alphabet == "ascii" else ""
+        number = [sa.literal_column(str(n)) for n in range(4)]
+        columns = [table.c[name] for name in registry.search if name != "uid"]
+        length = self.value(slot + 1)
+        # Lowering keeps the number of characters, so that a text that begins with another and is as long is the same.
+        begin = [(column, self.test(column, f"istartswith{suffix}", slot)) for column in columns]
+        begin.append((table.c.uid, sa.func.substr(table.c.uid, number[1], length) == self.value(slot + 2)))
+        same = sa.or_(*(sa.and_(sa.func.length(column) == length, test) for column, test in begin))
+        begins = (sa.or_(*(test for _, test in begin)), sa.case((same, number[0]), else_=number[1]))
+        if extent == "word":
+            return sa.case(begins, else_=number[2])
+        holds = sa.or_(*(self.test(column, f"icontains{suffix}", slot) for column in columns))
+        return sa.case(begins, (holds, number[2]), else_=number[3])
 
     def condition(self, table: Any, registry: Registry, shape: Shape) -> Any:
         sa = self.sa
@@ -266,6 +283,8 @@ class _Writer:
             ours = measured.c.feature_id == self.value(shape[1])
             holding = sa.select(measured.c.subject_id).select_from(measured).correlate(None)
             return table.c.id.in_(holding.where(ours, self.condition(measured, registry, shape[2])))
+        if kind == "worded":
+            return self.worded(table, registry, *shape[1:])
         return self.related(table, *shape[1:])
 
     def related(self, table: Any, registry_name: str, name: str, shape: Shape) -> Any:
@@ -316,6 +335,34 @@ class _Writer:
             tests.append(self.condition(target, other, shape))
         assert outer is not None
         return outer.in_(sa.select(key).select_from(source).correlate(None).where(*tests))
+
+    def worded(self, table: Any, registry: Registry, start: int, lengths: tuple[int, ...]) -> Any:
+        """Look for words: read the rows with the first, and look at each for the others."""
+        sa = self.sa
+        tests: list[Any] = []
+        for length in lengths:
+            words = self.alias(SEARCH_WORDS)
+            ours = words.c.registry == self.literal(registry.name)
+            # A union is searched through both indexes; an "or" of the two would look at every row on PostgreSQL.
+            found = [sa.select(words.c.position).where(ours, self.test(words.c.word, "between", start))]
+            if length > 2:
+                named = self.alias(registry.table)
+                found.append(sa.select(named.c.position).where(self.test(named.c.uid, "between", start + 2)))
+            among = table.c.position.in_(sa.union_all(*(one.correlate(None) for one in found)))
+            if tests:
+                # Common words are mostly written out: one row is asked for such a word quicker than all that hold it are read.
+                same = self.alias(SEARCH_WORDS)
+                whole = sa.select(sa.literal_column("1")).where(
+                    same.c.registry == self.literal(registry.name),
+                    same.c.word == self.value(start),
+                    same.c.position == table.c.position,
+                )
+                found[0] = found[0].where(words.c.word > self.value(start))
+                among = table.c.position.in_(sa.union_all(*(one.correlate(None) for one in found)))
+                among = sa.or_(whole.correlate(table).exists(), among)
+            tests.append(among)
+            start += length
+        return sa.and_(*tests)
 
     def test(self, text: Any, operator: str, start: int) -> Any:
         """Compare a column or text with the values from a slot on."""

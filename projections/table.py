@@ -69,6 +69,7 @@ class Table:
         unique: Column groups that are unique; named `unique_<table>_<columns>`.
         indexes: Column groups that are indexed.
         key: Columns of the primary key, which is also the order of the rows.
+        clustered: The rows lie in the index of the primary key itself, where the database can do that.
         names: Names of all columns.
     """
 
@@ -77,6 +78,7 @@ class Table:
     unique: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     key: tuple[str, ...] = ()
+    clustered: bool = False
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,13 +92,27 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Insert rows into a table; `or_ignore` leaves a row that breaks a uniqueness rule away."""
+    """Insert rows into a table.
+
+    Attributes:
+        table: The table.
+        or_ignore: A row that breaks a uniqueness rule is left away.
+        position_of: The rows belong to rows of this table, and their `position` is read there: in its place, after the other
+            values, stands the id of that row.
+    """
 
     table: Table
     or_ignore: bool = False
+    position_of: Table | None = None
 
     def sql(self) -> str:
         """Write the statement, one placeholder for each column."""
+        if self.position_of is not None:
+            names = [name for name in self.table.names if name != "position"]
+            return (
+                f"INSERT INTO {self.table.name} ({', '.join(names)}, position) "  # noqa: S608 - names from the schema only
+                f"SELECT {', '.join('?' * len(names))}, position FROM {self.position_of.name} WHERE id = ?"
+            )
         conflict = " ON CONFLICT DO NOTHING" if self.or_ignore else ""
         return (
             f"INSERT INTO {self.table.name} ({', '.join(self.table.names)}) "  # noqa: S608 - names from the schema only
@@ -127,19 +143,23 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the rows found by some columns: a link or a value that no longer holds, never a record.
+    """Delete the rows found by some columns: a link, a value or a word that no longer holds, never a record.
 
     Attributes:
         table: The table.
         where: Columns to compare, in the order of the parameters.
+        position_of: The rows belong to a row of this table, whose id follows; see `Insert`.
     """
 
     table: Table
     where: tuple[str, ...]
+    position_of: Table | None = None
 
     def sql(self) -> str:
         """Write the statement."""
         conditions = " AND ".join(f"{name} = ?" for name in self.where)
+        if self.position_of is not None:
+            conditions += f" AND position = (SELECT position FROM {self.position_of.name} WHERE id = ?)"  # noqa: S608 - names from the schema only
         return f"DELETE FROM {self.table.name} WHERE {conditions}"  # noqa: S608 - names from the schema only
 
 
@@ -187,7 +207,8 @@ def create_table(table: Table, dialect: Dialect) -> str:
     if len(table.key) > 1:
         lines.append(f"    PRIMARY KEY ({', '.join(table.key)})")
     body = ",\n".join(lines)
-    return f"CREATE TABLE {table.name} (\n{body}\n){' STRICT' if dialect == 'sqlite' else ''}"
+    options = f" STRICT{', WITHOUT ROWID' if table.clustered else ''}" if dialect == "sqlite" else ""
+    return f"CREATE TABLE {table.name} (\n{body}\n){options}"
 
 
 def create_indexes(table: Table) -> Iterator[str]:
@@ -206,17 +227,17 @@ def index_name(prefix: str, table: Table, columns: Sequence[str]) -> str:
 def batches(operations: Sequence[Operation]) -> list[tuple[Statement, list[tuple[Scalar, ...]]]]:
     """Group operations so that each statement runs once over many rows, without changing what they do together.
 
-    Operations on different tables never depend on one another, since no table refers to another by a constraint. Only
-    the order within a table is kept.
+    Operations on different tables do not depend on one another, since no table refers to another by a constraint; the order
+    within a table is kept. One that reads a position comes after what was done to the table it reads.
     """
     groups: list[tuple[Statement, list[tuple[Scalar, ...]]]] = []
-    last_of_table: dict[str, tuple[Statement, list[tuple[Scalar, ...]]]] = {}
+    last_of_table: dict[str, int] = {}
     for statement, row in operations:
-        group = last_of_table.get(statement.table.name)
-        if group is not None and group[0] is statement:
-            group[1].append(row)
+        last = last_of_table.get(statement.table.name, -1)
+        source = statement.position_of if isinstance(statement, Insert | Delete) else None
+        if last >= 0 and groups[last][0] is statement and (source is None or last > last_of_table.get(source.name, -1)):
+            groups[last][1].append(row)
         else:
-            group = (statement, [row])
-            groups.append(group)
-            last_of_table[statement.table.name] = group
+            last_of_table[statement.table.name] = len(groups)
+            groups.append((statement, [row]))
     return groups

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 
 from lineagelog.domain.errors import ConstraintError, StoreReadOnlyError
 from lineagelog.projections.reader import Reader, Row
-from lineagelog.projections.table import Dialect, Scalar
+from lineagelog.projections.table import Dialect, Insert, Operation, Scalar, batches
 
 
 class UniquenessError(ConstraintError):
@@ -49,6 +49,14 @@ class Transaction(ABC):
     @abstractmethod
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Scalar]]) -> None:
         """Insert rows by the fastest way the driver knows."""
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Carry out operations on rows, each statement once for many."""
+        for statement, rows in batches(operations):
+            if isinstance(statement, Insert) and not statement.or_ignore and statement.position_of is None:
+                self.insert_rows(statement.table.name, statement.table.names, rows)
+            else:
+                self.execute_many(statement.sql(), rows)
 
     @abstractmethod
     def now(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from eventsourcing.persistence import EventStore, IntegrityError
 
 from lineagelog.adapters.log.connect import connect
-from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
+from lineagelog.adapters.log.database import Database, UniquenessError
 from lineagelog.adapters.log.mapper import TopicMapper
 from lineagelog.adapters.log.recorder import Guard, SQLApplicationRecorder
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, check_format, create_log, restore_protection
@@ -23,7 +23,7 @@ from lineagelog.domain.ids import Id
 from lineagelog.projections import schema
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader, Row
-from lineagelog.projections.table import Scalar, Table, batches, create_indexes, create_table
+from lineagelog.projections.table import Scalar, Table, create_indexes, create_table
 
 _RETRIES: Final = 5
 _REBUILD_BATCH: Final = 5_000
@@ -224,7 +224,7 @@ class EventLog:
                     f"{_ENVELOPE} WHERE position > ? AND position <= ? ORDER BY position",
                     (start, start + _REBUILD_BATCH),
                 )
-                apply_operations(transaction, [to_recorded(row) for row in rows])
+                transaction.apply(project_all([to_recorded(row) for row in rows]))
                 if progress is not None:
                     progress(min(start + _REBUILD_BATCH, last), last)
             for statement in deferred:
@@ -273,12 +273,6 @@ def create_projections(database: Database) -> None:
                 transaction.execute(create_table(table, database.dialect))
                 for statement in create_indexes(table):
                     transaction.execute(statement)
-
-
-def apply_operations(transaction: Transaction, events: Sequence[RecordedEvent]) -> None:
-    """Carry out what events do to the projection tables."""
-    for statement, rows in batches(project_all(events)):
-        transaction.execute_many(statement.sql(), rows)
 
 
 def read_table(reader: Reader, table: Table) -> Iterator[Row]:

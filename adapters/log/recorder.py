@@ -31,7 +31,7 @@ from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, create_log
 from lineagelog.domain.event import NewEvent, RecordedEvent
 from lineagelog.domain.ids import new_id
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
-from lineagelog.projections.table import Operation, Scalar, batches
+from lineagelog.projections.table import Operation, Scalar
 
 Projector: TypeAlias = Callable[[Sequence[RecordedEvent]], Sequence[Operation]]
 
@@ -129,8 +129,7 @@ class SQLRecorder:
                 news.append(_recorded(stored.event, position, now))
         transaction.insert_rows(EVENTS.name, _COLUMNS, rows)
         if projector is not None:
-            for statement, values in batches(projector(news)):
-                transaction.execute_many(statement.sql(), values)
+            transaction.apply(projector(news))
         frontier.extend(leaves)
         transaction.execute(
             "UPDATE log_head SET position = ?, frontier = ?, root = ? WHERE id = 1",

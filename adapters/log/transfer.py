@@ -13,12 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from lineagelog.adapters.log.database import Database, Transaction
-from lineagelog.adapters.log.event_log import Head, apply_operations, create_projections, to_recorded
+from lineagelog.adapters.log.event_log import Head, create_projections, to_recorded
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, create_log
 from lineagelog.domain.errors import LogCorruptError, SchemaVersionError, StoreExistsError
 from lineagelog.domain.event import RecordedEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.domain.store import StoreCreated
+from lineagelog.projections.projector import project_all
 from lineagelog.projections.table import Scalar
 
 RECORDING_FORMAT: Final = 1
@@ -189,7 +190,7 @@ class _Reading:
 
 def _write(transaction: Transaction, rows: list[tuple[Scalar, ...]], events: list[RecordedEvent]) -> None:
     transaction.insert_rows(EVENTS.name, EVENTS.names, rows)
-    apply_operations(transaction, events)
+    transaction.apply(project_all(events))
     rows.clear()
     events.clear()
 

@@ -9,21 +9,22 @@ last events away and sets the head back, can be found only with a checkpoint tha
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lineagelog.adapters.log.database import Database
-from lineagelog.adapters.log.event_log import apply_operations, create_projections, read_table, to_recorded
+from lineagelog.adapters.log.event_log import create_projections, read_table, to_recorded
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, TRIGGERS
 from lineagelog.adapters.log.sqlite import SQLiteDatabase
 from lineagelog.domain.errors import LogCorruptError, StorageError, StoreUnavailableError
 from lineagelog.domain.event import RecordedEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.projections import schema
+from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader, Row
 from lineagelog.projections.table import index_name
 
@@ -180,7 +181,7 @@ def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent], problems: list[
     """Carry out what events do, and tell whether that was possible: events that were tampered with may contradict each other."""
     try:
         with replica.write() as transaction:
-            apply_operations(transaction, batch)
+            transaction.apply(project_all(batch))
     except StoreUnavailableError:
         raise
     except Exception as exc:  # noqa: BLE001 - what was tampered with may fail in any way, and is to be reported, not to end the check
@@ -197,27 +198,29 @@ def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: set[str]) -
             if table.name not in existing:
                 problems.append(Problem(None, f"the table {table.name} is missing; `prov rebuild` makes it anew"))
                 continue
-            n_found = 0
+            n_found, key = 0, [table.names.index(name) for name in table.key]
             for wanted, found in zip_longest(read_table(expected, table), _readable(read_table(live, table), problems)):
                 if wanted == found:
                     continue
                 n_found += 1
                 if n_found > MAX_PROBLEMS:
                     break
-                position = min(row[0] for row in (wanted, found) if row is not None)
-                problems.append(
-                    Problem(position, f"{_difference(table.names, wanted, found)} in the table {table.name}")
-                )
-                if wanted is None or found is None or wanted[0] != found[0]:
+                keys = [row and [row[column] for column in key] for row in (wanted, found)]
+                difference, row = _difference(table.names, (wanted, found), keys)
+                problems.append(Problem(row[0], f"{difference} in the table {table.name}"))
+                if keys[0] != keys[1]:
                     # The rows after a missing or added one are shifted; comparing them says nothing more.
                     break
     return problems
 
 
-def _difference(names: tuple[str, ...], wanted: tuple[object, ...] | None, found: tuple[object, ...] | None) -> str:
-    if wanted is None or (found is not None and found[0] < wanted[0]):  # type: ignore[operator]
-        return "has a row that no event made"
-    if found is None or found[0] != wanted[0]:
-        return "has lost its row"
+def _difference(names: tuple[str, ...], rows: Sequence[Row | None], keys: Sequence[Any]) -> tuple[str, Row]:
+    """Tell how the row of a table differs from the one that the events give, and which of the two it is about."""
+    (wanted, found), (wanted_key, found_key) = rows, keys
+    if found is not None and (wanted is None or found_key < wanted_key):
+        return "has a row that no event made", found
+    assert wanted is not None
+    if found is None or found_key != wanted_key:
+        return "has lost its row", wanted
     changed = [name for name, old, new in zip(names, wanted, found, strict=True) if old != new]
-    return f"has a changed row ({', '.join(changed)}), which differs from the log"
+    return f"has a changed row ({', '.join(changed)}), which differs from the log", found

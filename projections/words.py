@@ -1,0 +1,87 @@
+"""The words by which a search finds a text: where they begin, and in which form they are compared.
+
+A word begins where letters or digits begin, and within them at a capital after a small letter, at the last of several capitals
+before a small one, and between letters and digits: `atlas` finds `TcellAtlas2`, `seq` finds `RNASeq`. In scripts that put no
+space between words every character begins one. A text is found by the beginning of a word, whatever the case; signs in between
+do not matter.
+
+The words are made in Python, when an event is projected and when a search is written, so that they are the same on both
+databases.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_WORDS: Final = 200
+"""Words kept of one field; those that come later are not found."""
+
+MAX_WORD_LENGTH: Final = 64
+"""Characters of a word that are kept and compared."""
+
+_MAX_TEXT_LENGTH: Final = 10_000
+# A checksum changes between letters and digits all the time; nobody looks for a part of one.
+_MAX_BEGINNINGS: Final = 8
+# The oldest block of the scripts that are written without spaces, CJK Radicals Supplement; Hangul comes with them.
+_FIRST_UNSPACED: Final = 0x2E80
+
+# Both are matched against the kinds of the characters, see `_Kinds`.
+_RUN: Final = re.compile("i+|[9Aa]+")
+_BEGINNING: Final = re.compile("9+|A+(?=Aa)|A?a+|A+|i")
+
+
+class _Kinds(dict[int, str]):
+    """Code point to the kind of its character: `9` a number, `A` a capital, `a` another letter or a mark, `i` a letter of a script
+    without spaces, and a space for all that stands between words.
+    """
+
+    def __missing__(self, code: int) -> str:
+        category = unicodedata.category(chr(code))
+        if category == "Lo" and code >= _FIRST_UNSPACED:
+            kind = "i"
+        elif category in ("Lu", "Lt"):
+            kind = "A"
+        else:
+            kind = {"N": "9", "L": "a", "M": "a"}.get(category[0], " ")
+        self[code] = kind
+        return kind
+
+
+_KINDS: Final = _Kinds()
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words under which a text is found, each once: from every place where one begins to the end of its letters and
+    digits, folded and cut.
+    """
+    plain, kinds = _read(text)
+    words: dict[str, None] = {}
+    for run in _RUN.finditer(kinds):
+        start, end = run.span()
+        limit = end if kinds[start] == "i" else _MAX_BEGINNINGS
+        for number, beginning in enumerate(_BEGINNING.finditer(kinds, start, end)):
+            if number >= limit or len(words) >= MAX_WORDS:
+                break
+            words[_fold(plain, beginning.start(), end)] = None
+    return list(words)
+
+
+def searched_words(text: str) -> list[tuple[str, str]]:
+    """Take a searched text apart, each word as it was written and as it is compared."""
+    plain, kinds = _read(text)
+    return [(plain[slice(*run.span())], _fold(plain, *run.span())) for run in _RUN.finditer(kinds)]
+
+
+def _read(text: str) -> tuple[str, str]:
+    """Bring a text to one form, and tell the kind of each character."""
+    text = text[:_MAX_TEXT_LENGTH]
+    if not text.isascii():
+        # Case folding would make two characters of the capital I with a dot, and Istanbul could not be found.
+        text = unicodedata.normalize("NFKC", text).replace("\u0130", "I")
+    return text, text.translate(_KINDS)
+
+
+def _fold(text: str, start: int, end: int) -> str:
+    return text[start : min(end, start + MAX_WORD_LENGTH)].casefold()[:MAX_WORD_LENGTH]
