@@ -49,7 +49,15 @@ class QuerySet(Generic[R]):
         return self._with(self._query.exclude(*conditions, **fields))
 
     def search(self, text: str, *, limit: int | None = None) -> QuerySet[R]:
-        """Keep the records whose names, keys or descriptions hold a text, best match first."""
+        """Keep the records whose names, keys or descriptions hold every word of a text, best match first.
+
+        A word is found by its beginning, whatever its case: `atlas` and `tcell at` find `TcellAtlas2.csv`, `las` does not. Four
+        or more characters also find the uids that begin with them. `filter(key__icontains="las")` finds any part of a field.
+
+        Args:
+            text: Words, separated by anything but letters and digits. Of a very long field the first 200 words are found.
+            limit: At most so many records.
+        """
         found = self._with(self._query.search(text))
         return found if limit is None else found[:limit]
 

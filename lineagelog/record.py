@@ -123,7 +123,7 @@ class BaseRecord(metaclass=_RegistryType):
 
     @classmethod
     def search(cls: type[R], text: str, *, limit: int | None = None) -> QuerySet[R]:
-        """Find records by text in their names, keys and descriptions, best match first."""
+        """Find records by words in their names, keys and descriptions, best match first; see `QuerySet.search`."""
         return cls.filter().search(text, limit=limit)
 
     @classmethod

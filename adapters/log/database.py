@@ -31,6 +31,16 @@ class UniquenessError(ConstraintError):
         return f"another row of {self.table} has the same {', '.join(self.columns)} already"
 
 
+def lacking_table(name: str, table: str) -> str:
+    """Say that a table is not there, and how it is made.
+
+    Args:
+        name: The database as an error may call it.
+        table: What the driver says of the table.
+    """
+    return f"{name} lacks a table ({table}): an older version has made it, or it was removed; `prov rebuild` makes it from the log"
+
+
 class Transaction(ABC):
     """A write transaction that holds the log's lock."""
 

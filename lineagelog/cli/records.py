@@ -126,7 +126,7 @@ def _listing(of: _Listing) -> Callable[..., None]:
             ),
         ] = None,
         search: Annotated[
-            str | None, typer.Option(metavar="TEXT", help="Only records with this text, best match first.")
+            str | None, typer.Option(metavar="TEXT", help="Only records with words that begin so, best match first.")
         ] = None,
         limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = _LISTED,
         all_: Annotated[bool, typer.Option("--all", help="No limit.")] = False,

@@ -258,6 +258,16 @@ def test_checkpoint_tells_a_shortened_log(sqlite_store: Store, frame: Frame, tmp
     assert "another store" in report.to_text()
 
 
+def test_a_search_without_its_table_names_the_rebuild(store: Store, refused: Callable[..., object]) -> None:
+    store.ULabel("checked").save()
+    with store.log.database.write() as transaction:
+        transaction.execute("DROP TABLE search_words")
+    refused(errors.StorageError, lambda: store.ULabel.search("check").first(), "search_words")
+    refused(errors.StorageError, lambda: store.ULabel("other").save(), "search_words")
+    store.rebuild()
+    assert [label.name for label in store.ULabel.search("check")] == ["checked"]
+
+
 def test_missing_tables_are_pointed_out_and_rebuilt(
     store: Store, store_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,26 @@ def test_statements_mark_their_parameters() -> None:
     )
 
 
+def test_a_position_is_read_from_the_row_it_belongs_to() -> None:
+    add, drop = Insert(TWO, position_of=ONE), Delete(TWO, ("a",), position_of=ONE)
+    assert add.sql() == "INSERT INTO two (a, b, position) SELECT ?, ?, position FROM one WHERE id = ?"
+    assert drop.sql() == "DELETE FROM two WHERE a = ? AND position = (SELECT position FROM one WHERE id = ?)"
+    rows: list[Operation] = [(ADD[ONE], (n, f"{n}", None)) for n in range(3)]
+    # The third row must be there before its position is read; the first two need not wait for each other.
+    grouped = batches(
+        [rows[0], rows[1], (add, ("x", None, "0")), (SET[ONE], ("b", "0")), rows[2], (add, ("y", None, "2"))]
+    )
+    assert [(statement, len(values)) for statement, values in grouped] == [
+        (ADD[ONE], 2), (add, 1), (SET[ONE], 1), (ADD[ONE], 1), (add, 1)
+    ]  # fmt: skip
+
+
+def test_rows_that_lie_in_their_key_have_no_number_of_their_own() -> None:
+    table = Table("t", (Column("position", "int"), Column("word")), key=("word", "position"), clustered=True)
+    assert create_table(table, "sqlite").endswith("PRIMARY KEY (word, position)\n) STRICT, WITHOUT ROWID")
+    assert create_table(table, "postgresql").endswith("PRIMARY KEY (word, position)\n)")
+
+
 def test_columns_are_found_by_name() -> None:
     assert ONE.names == ("position", "a", "b")
     assert ONE.column("b") is ONE.columns[2]

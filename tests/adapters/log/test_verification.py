@@ -208,14 +208,19 @@ def test_a_log_without_its_head_is_refused_by_name(whole: EventLog) -> None:
     ("table", "change"),
     [
         *((table, "edited") for table in schema.TABLES),
-        *((schema.RUNS, change) for change in ("removed", "added", "dropped")),
+        *(
+            (table, change)
+            for table in (schema.RUNS, schema.SEARCH_WORDS)
+            for change in ("removed", "added", "dropped")
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_a_changed_registry_is_found_and_a_rebuild_repairs_it(whole: EventLog, table: Any, change: str) -> None:
     column = table.columns[-1]
+    edited = "1" if column.kind in ("int", "bool") else f"coalesce({column.name}, '') || 'x'"
     statement = {
-        "edited": f"UPDATE {table.name} SET {column.name} = {'1' if column.kind in ('int', 'bool') else repr('x')}",
+        "edited": f"UPDATE {table.name} SET {column.name} = {edited}",
         "removed": f"DELETE FROM {table.name}",
         "added": None,
         "dropped": f"DROP TABLE {table.name}",
