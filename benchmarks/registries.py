@@ -45,6 +45,12 @@ def registries(n: int = 10_000) -> Iterator[Figure]:
         def searched() -> None:
             assert Artifact.search(f"{n // 2:07d}").first() == first
 
+        def searched_two() -> None:
+            assert Artifact.search(f"csv {n // 2:07d}").first() == first
+
+        def searched_all() -> None:
+            assert len(list(Artifact.search("csv")[:20])) == 20
+
         def tabled() -> None:
             assert len(Artifact.to_dataframe(limit=10_000)) == 10_000
 
@@ -55,7 +61,9 @@ def registries(n: int = 10_000) -> Iterator[Figure]:
             ("filter by a feature value, 20 found", by_feature, 5 if n == 10_000 else None, 50),
             ("filter by a label, 20 read", by_label, None, 50),
             ("filter by the name of the run, 20 read", by_run, None, 50),
-            ("search, best match", searched, None, 5),
+            ("search, one found", searched, 10, 50),
+            ("search for two words, one of which all hold", searched_two, 10, 50),
+            ("search for a word that all hold, the first 20 of the ranking", searched_all, None, 5),
             ("to_dataframe of 10,000 rows", tabled, 50, 7),
         ]
         for what, function, aim_ms, runs in aims:
@@ -67,7 +75,10 @@ def registries(n: int = 10_000) -> Iterator[Figure]:
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"registries": registries}
 
-LONG: dict[str, Callable[[], Iterator[Figure]]] = {"registries-million": partial(registries, 1_000_000)}
+LONG: dict[str, Callable[[], Iterator[Figure]]] = {
+    "registries-hundred-thousand": partial(registries, 100_000),
+    "registries-million": partial(registries, 1_000_000),
+}
 """Benchmarks that take minutes, run if they are named."""
 
 
