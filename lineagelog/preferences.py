@@ -1,13 +1,18 @@
-"""Settings of this process that a user may see and change."""
+"""Settings of this process that a user may see and change, and those of the current store."""
 
 from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lineagelog.domain.errors import InvalidValueError
+from lineagelog.domain.errors import InvalidValueError, LineageLogError, UnknownFieldError
+
+if TYPE_CHECKING:
+    from lineagelog.storage import Storage
+    from lineagelog.user import User
 
 CACHE_DIR: Final = "LINEAGELOG_CACHE_DIR"
 CACHE_LIMIT: Final = "LINEAGELOG_CACHE_LIMIT"
@@ -16,6 +21,8 @@ CACHE_LIMIT: Final = "LINEAGELOG_CACHE_LIMIT"
 _VERBOSITY: Final = {"silent": 0, "warning": 1, "info": 2}
 _CACHE_SHARE: Final = 10
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", re.IGNORECASE)
+_SWITCHES: Final = ("track_run_inputs", "progress_bars")
+_NAMES: Final = (*_SWITCHES, "verbosity", "cache_dir", "cache_limit", "storage", "user")
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -29,7 +36,12 @@ class Settings:
         cache_limit: Their size, bytes, beyond which the least recently used are removed; a text such as `20 GB` is accepted;
             `LINEAGELOG_CACHE_LIMIT`, else a tenth of the disk.
         verbosity: 0 silent, 1 warnings, 2 also what was done; the names `silent`, `warning`, `info` are accepted.
+        storage: Where the current store puts new artifacts; a folder, a URL or a `Storage` may be assigned, which is on record.
+        user: Who acts on the current store; `ln.login` changes it.
     """
+
+    track_run_inputs: bool
+    progress_bars: bool
 
     def __init__(self) -> None:
         self.track_run_inputs = True
@@ -37,6 +49,14 @@ class Settings:
         self._verbosity = 2
         self._cache_dir: Path | None = None
         self._cache_limit: int | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A setting that is misspelt would otherwise be taken and change nothing.
+        if not name.startswith("_") and name not in _NAMES:
+            raise UnknownFieldError("ln.settings", name, _NAMES, "setting")
+        if name in _SWITCHES and not isinstance(value, bool):
+            raise InvalidValueError(f"settings.{name}", f"is {value!r}; it must be True or False")
+        object.__setattr__(self, name, value)
 
     @property
     def verbosity(self) -> int:
@@ -82,11 +102,46 @@ class Settings:
     def cache_limit(self, value: int | str | None) -> None:
         self._cache_limit = parse_size(value, "settings.cache_limit") if value is not None else None
 
+    @property
+    def storage(self) -> Storage:
+        """Where the current store puts new artifacts."""
+        from lineagelog.current import current_store
+
+        return current_store().storage
+
+    @storage.setter
+    def storage(self, value: Storage | str | os.PathLike[str]) -> None:
+        from lineagelog.current import current_store
+        from lineagelog.storage import Storage
+
+        location = value if isinstance(value, Storage) else current_store().Storage(value)
+        if not location._saved:
+            location.save()
+        location.make_default()
+
+    @property
+    def user(self) -> User:
+        """Who acts on the current store."""
+        from lineagelog.current import current_store
+
+        return current_store().user
+
     def __repr__(self) -> str:
-        return (
-            f"Settings(track_run_inputs={self.track_run_inputs}, progress_bars={self.progress_bars}, "
-            f"verbosity={self.verbosity}, cache_dir={str(self.cache_dir)!r}, cache_limit={self.cache_limit:,})"
-        )
+        lines = [
+            f"track_run_inputs={self.track_run_inputs}",
+            f"progress_bars={self.progress_bars}",
+            f"verbosity={self.verbosity}",
+            f"cache_dir={str(self.cache_dir)!r}",
+            f"cache_limit={self.cache_limit:,}",
+        ]
+        from lineagelog import current
+
+        # To look at settings opens no store, and hides none of them if a store is in trouble.
+        opened = current._store
+        if opened is not None and not opened.closed:
+            with suppress(LineageLogError):
+                lines += [f"storage={opened.storage.root!r}", f"user={opened.user.handle!r}"]
+        return f"Settings({', '.join(lines)})"
 
 
 def parse_size(value: int | str, what: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=BaseRecord)
 
 _SHOWN_MATCHES = 5
+_SHOWN_NAMES = 20
 _REFERRED_BY = {"User": "handle", "Transform": "key", "ULabel": "name", "Record": "name"}
 
 
@@ -158,18 +159,27 @@ class QuerySet(Generic[R]):
         """Return an object with one attribute for each record, named after its field, for auto-complete.
 
         Names are made to Python's rules: lower case, other characters become `_`; of equal names the later get a number.
+        In brackets the values themselves find their records: `ln.ULabel.lookup()["T cell"]`.
+
+        Raises:
+            UnknownFieldError: There is no such field.
         """
-        name = field or self._class.registry.lookup_field
+        registry = self._class.registry
+        name = registry.column_of(field) if field is not None else registry.lookup_field
         attributes: dict[str, R] = {}
+        values: dict[str, R] = {}
         for record in self:
-            base = re.sub(r"\W+", "_", str(getattr(record, name) or "")).strip("_").lower()
+            value = str(getattr(record, name) or "")
+            # Of several records with one value the last is the latest version.
+            values[value] = record
+            base = re.sub(r"\W+", "_", value).strip("_").lower()
             if not base or base[0].isdigit() or keyword.iskeyword(base):
                 base = f"_{base}"
             attribute, number = base, 2
             while attribute in attributes:
                 attribute, number = f"{base}_{number}", number + 1
             attributes[attribute] = record
-        return _Lookup(self._class.__name__, attributes)
+        return _Lookup(self._class.__name__, attributes, values)
 
     def to_dataframe(self, include: str | list[str] | None = None, *, limit: int | None = None) -> pd.DataFrame:
         """Return the records as a table.
@@ -374,22 +384,40 @@ def _column_of(registry: Registry, path: str) -> Column:
 
 
 class _Lookup:
-    """Records as attributes."""
+    """Records as attributes, and in brackets by the value of their field."""
 
-    def __init__(self, registry: str, attributes: dict[str, Any]) -> None:
+    def __init__(self, registry: str, attributes: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         self.__dict__.update(attributes)
         self._registry_name = registry
+        self._values = values
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        choices = [attribute for attribute in self.__dict__ if not attribute.startswith("_registry")]
-        raise AttributeError(
-            f"no {self._registry_name} is called {name!r}; there are: {', '.join(choices[:20]) or 'none'}"
-        )
+        raise AttributeError(self._none_called(name, dir(self)))
+
+    def __getitem__(self, value: str) -> Any:
+        if value not in self._values:
+            raise KeyError(self._none_called(value, list(self._values)))
+        return self._values[value]
 
     def __dir__(self) -> list[str]:
-        return [attribute for attribute in self.__dict__ if attribute != "_registry_name"]
+        return [attribute for attribute in self.__dict__ if attribute not in ("_registry_name", "_values")]
+
+    def __repr__(self) -> str:
+        return f"<lookup of {len(dir(self))} {self._registry_name} records: {_some(dir(self))}>"
+
+    def _none_called(self, name: str, choices: Sequence[str]) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(name, choices, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"no {self._registry_name} is called {name!r}{hint}; there are: {_some(choices)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """List names, the first of many."""
+    return ", ".join([*names[:_SHOWN_NAMES], *["…"] * (len(names) > _SHOWN_NAMES)]) or "none"
 
 
 def _criteria(fields: dict[str, Any]) -> str:

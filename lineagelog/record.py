@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 import msgspec
 
@@ -57,10 +57,22 @@ def registry_class(name: str) -> type[BaseRecord]:
 
 
 class _RegistryType(type):
-    """Lets a registry class be iterated and be shown as what it is."""
+    """Lets a registry class be iterated and sliced like a query of all its records, and be shown as what it is."""
 
     def __repr__(cls) -> str:
         return f"<registry {cls.__name__}>"
+
+    def __iter__(cls: type[R]) -> Iterator[R]:  # type: ignore[misc]  # only registries are of this type
+        return iter(cls.filter())
+
+    @overload
+    def __getitem__(cls: type[R], key: int) -> R: ...  # type: ignore[misc]
+
+    @overload
+    def __getitem__(cls: type[R], key: slice) -> QuerySet[R]: ...  # type: ignore[misc]
+
+    def __getitem__(cls: type[R], key: int | slice) -> R | QuerySet[R]:  # type: ignore[misc]
+        return cls.filter()[key]
 
 
 class BaseRecord(metaclass=_RegistryType):
@@ -93,7 +105,8 @@ class BaseRecord(metaclass=_RegistryType):
         Args:
             conditions: `ln.Q` objects.
             fields: Field, or relation and field, with an optional lookup: `key__startswith="raw/"`,
-                `transform__key__icontains="clean"`, `params__lr__gte=0.1`.
+                `transform__key__icontains="clean"`, `params__lr__gte=0.1`. A time may be given as a day, a month or a year,
+                which mean all of it: `created_at__gte="2026-05"`, `created_at=2026`.
 
         Raises:
             UnknownFieldError: A field, relation or lookup does not exist.
@@ -120,6 +133,66 @@ class BaseRecord(metaclass=_RegistryType):
     def all(cls: type[R]) -> QuerySet[R]:
         """Return all records, in the order in which they were registered."""
         return cls.filter()
+
+    @classmethod
+    def exclude(cls: type[R], *conditions: Q, **fields: Any) -> QuerySet[R]:
+        """Find the records for which the conditions do not all hold."""
+        return cls.filter().exclude(*conditions, **fields)
+
+    @classmethod
+    def order_by(cls: type[R], *fields: str) -> QuerySet[R]:
+        """Return all records, sorted by fields; `-` before a name sorts downward."""
+        return cls.filter().order_by(*fields)
+
+    @classmethod
+    def distinct(cls: type[R]) -> QuerySet[R]:
+        """Return all records; none is ever repeated."""
+        return cls.filter().distinct()
+
+    @classmethod
+    def count(cls) -> int:
+        """Count all records."""
+        return cls.filter().count()
+
+    @classmethod
+    def exists(cls) -> bool:
+        """Tell whether there is any record."""
+        return cls.filter().exists()
+
+    @classmethod
+    def first(cls: type[R]) -> R | None:
+        """Return the record that was registered first, or `None`."""
+        return cls.filter().first()
+
+    @classmethod
+    def last(cls: type[R]) -> R | None:
+        """Return the record that was registered last, or `None`."""
+        return cls.filter().last()
+
+    @classmethod
+    def one(cls: type[R]) -> R:
+        """Return the only record; see `QuerySet.one`."""
+        return cls.filter().one()
+
+    @classmethod
+    def one_or_none(cls: type[R]) -> R | None:
+        """Return the only record, or `None`; see `QuerySet.one_or_none`."""
+        return cls.filter().one_or_none()
+
+    @classmethod
+    def values(cls, *fields: str) -> list[dict[str, Any]]:
+        """Return fields of all records as dictionaries; see `QuerySet.values`."""
+        return cls.filter().values(*fields)
+
+    @classmethod
+    def values_list(cls, *fields: str) -> list[tuple[Any, ...]]:
+        """Return fields of all records as tuples."""
+        return cls.filter().values_list(*fields)
+
+    @classmethod
+    def to_list(cls, field: str | None = None) -> list[Any]:
+        """Return all records, or one field of each, as a list."""
+        return cls.filter().to_list(field)
 
     @classmethod
     def search(cls: type[R], text: str, *, limit: int | None = None) -> QuerySet[R]:

@@ -1,5 +1,6 @@
-"""Older home of `init`, `connect`, `login` and `logout`; they live in the package itself."""
+"""Older home of `init`, `connect`, `login`, `logout` and `settings`; they live in the package itself."""
 
 from lineagelog.api import close, connect, delete, init, login, logout
+from lineagelog.preferences import settings
 
-__all__ = ["close", "connect", "delete", "init", "login", "logout"]
+__all__ = ["close", "connect", "delete", "init", "login", "logout", "settings"]

@@ -58,7 +58,13 @@ _INT_LIMIT: Final = 2**63
 # Names are stored in this normal form (`check_name`), so another spelling of one must be brought to it.
 _NORMALISED: Final = frozenset({"key", "name"})
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_PERIOD: Final = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+"""A year, month or day as text."""
+# A smaller number is hardly meant as a year.
+_YEARS: Final = range(1000, 10_000)
+_AFTER_ALL: Final = "~"
+"""A text after every stored day and time."""
 INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 """How an index of a JSON list is written in a path."""
 _NEAR_FEATURES: Final = 3
@@ -202,16 +208,17 @@ def _value_test(name: str, kind: str, target: Registry | None, path: list[str], 
     if kind in ("str", CATEGORICAL):
         return _column_test(Column("text_value"), what, lookup, value)
 
+    if kind == "date":
+        return _date_test("text_value", name, lookup, value)
+
     def plain(one: object) -> Scalar:
-        if kind == "date":
-            return str(check_feature_value(name, kind, one))
         if kind == "bool":
             return float(bool(check_feature_value(name, kind, one)))
         # A number is stored twice, exactly in JSON and as a double, which is what comparisons look at.
         type_name = "num" if kind == "int" and isinstance(one, float) else kind
         return float(check_feature_value(name, type_name, one))  # type: ignore[arg-type]
 
-    column = "text_value" if kind == "date" else "number_value"
+    column = "number_value"
     if lookup == "range":
         low, high = map(plain, _bounds(value, what))
         return Join("and", (Compare(column, "gte", (low,)), Compare(column, "lte", (high,))))
@@ -390,13 +397,36 @@ def _successor(prefix: str) -> str | None:
 
 
 def _time_test(column: str, what: str, lookup: str, value: object) -> Node:
-    """Compare a time; a date means its whole day, in UTC."""
+    """Compare a time; a year, month or day means all of it, in UTC."""
     if lookup == "range":
         low, high = _bounds(value, what)
         return Join("and", (_time_test(column, what, "gte", low), _time_test(column, what, "lte", high)))
     if lookup == "in":
         return any_of([_column_test(Column(column, "time"), what, "exact", item) for item in _items(value, what)])
-    first, after = _moments(value, what)
+    return _span_test(column, lookup, *_moments(value, what))
+
+
+def _date_test(column: str, name: str, lookup: str, value: object) -> Node:
+    """Compare the days that are the values of a feature; a year or month means all its days."""
+    what = f"the feature {name!r}"
+    if lookup == "range":
+        low, high = _bounds(value, what)
+        return Join("and", (_date_test(column, name, "gte", low), _date_test(column, name, "lte", high)))
+    if lookup == "in":
+        items = _items(value, what)
+        days = [item for item in items if isinstance(item, date) or (isinstance(item, str) and _DAY.fullmatch(item))]
+        texts = [str(check_feature_value(name, "date", day)) for day in days]
+        longer = [_date_test(column, name, "exact", item) for item in items if item not in days]
+        return any_of([Compare(column, "in", (array_text(texts),)), *longer] if texts or not longer else longer)
+    period = _period(value, what)
+    if period is None:
+        return _span_test(column, lookup, str(check_feature_value(name, "date", value)), None)
+    first, after = period
+    return _span_test(column, lookup, first.isoformat(), after.isoformat() if after is not None else _AFTER_ALL)
+
+
+def _span_test(column: str, lookup: str, first: str, after: str | None) -> Compare:
+    """Compare with one value or, if `after` is given, with all from the first to just before that."""
     if lookup == "exact":
         return Compare(column, "eq", (first,)) if after is None else Compare(column, "between", (first, after))
     if after is not None and lookup in ("gt", "lte"):
@@ -405,23 +435,51 @@ def _time_test(column: str, what: str, lookup: str, value: object) -> Node:
 
 
 def _moments(value: object, what: str) -> tuple[str, str | None]:
-    """Return the stored text of a moment; of a date, its first moment and the first one after it."""
+    """Return the stored text of a moment; of a year, month or day, its first moment and the first one after it."""
+    period = _period(value, what)
+    if period is not None:
+        first, after = (
+            time_text(datetime.combine(day, time(), UTC)) if day is not None else _AFTER_ALL for day in period
+        )
+        return first, after
     if isinstance(value, str):
         try:
-            value = date.fromisoformat(value) if _DAY.fullmatch(value) else datetime.fromisoformat(value)
+            value = datetime.fromisoformat(value)
         except ValueError as exc:
-            raise InvalidValueError(what, f"is a time, and {value!r} is not ISO 8601, such as 2026-11-21") from exc
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidValueError(what, f"was compared with {value.isoformat()}, which has no time zone; add one")
-        return time_text(value), None
-    if isinstance(value, date):
-        first = datetime.combine(value, time(), UTC)
-        try:
-            return time_text(first), time_text(first + timedelta(days=1))
-        except OverflowError:
-            return time_text(first), "~"  # after every stored time, as a text
-    raise InvalidValueError(what, f"is a time, not {type(value).__name__}; pass a datetime, a date or ISO 8601 text")
+            raise InvalidValueError(
+                what, f"is a time, and {value!r} is not ISO 8601, such as 2026-11-21, 2026-11 or 2026"
+            ) from exc
+    if not isinstance(value, datetime):
+        raise InvalidValueError(
+            what, f"is a time, not {type(value).__name__}; pass a datetime, a date, a year or ISO 8601 text"
+        )
+    if value.tzinfo is None:
+        raise InvalidValueError(what, f"was compared with {value.isoformat()}, which has no time zone; add one")
+    return time_text(value), None
+
+
+def _period(value: object, what: str) -> tuple[date, date | None] | None:
+    """Return the first day of a year, month or day and the first one after it; of a moment or anything else `None`."""
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        year, month, day = value.year, value.month, value.day
+    elif isinstance(value, int) and value in _YEARS:
+        year = value
+    elif isinstance(value, str) and (found := _PERIOD.fullmatch(value)):
+        year, month, day = (int(part) if part else None for part in found.groups())
+    if year is None:
+        return None
+    try:
+        first = date(year, 1 if month is None else month, 1 if day is None else day)
+    except ValueError as exc:
+        raise InvalidValueError(what, f"was compared with {value!r}, which is no year, month or day: {exc}") from exc
+    if day is not None:
+        return first, first + timedelta(days=1) if first < date.max else None
+    if month is not None and month < 12:
+        return first, date(year, month + 1, 1)
+    return first, date(year + 1, 1, 1) if year < date.max.year else None
 
 
 def _json_test(column: str, what: str, path: tuple[str, ...], lookup: str, value: object) -> Node:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import lineagelog as ln
 from lineagelog import errors
+from lineagelog.projections.registry import REGISTRIES
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]
@@ -181,8 +183,74 @@ def test_lookup_gives_attributes(filled: Store) -> None:
     artifacts = ln.Artifact.lookup()
     assert artifacts.raw_iris_parquet.version_number == 0
     assert artifacts.raw_iris_parquet_2.version_number == 1
-    with pytest.raises(AttributeError, match="there are"):
-        _ = users.nobody
+    assert artifacts["raw/iris.parquet"].version_number == 1
+    assert repr(users) == "<lookup of 3 User records: ada, anonymous, grace>"
+    with pytest.raises(
+        AttributeError, match=r"no User is called 'adda' \(did you mean 'ada'\?\); there are: ada, anonymous"
+    ):
+        _ = users.adda
+    with pytest.raises(KeyError, match="no User is called 'Ada'"):
+        users["Ada"]
+    with pytest.raises(errors.UnknownFieldError, match="did you mean 'handle'"):
+        ln.User.lookup("handel")
+
+
+def test_every_registry_answers_like_a_query_of_all_its_records(filled: Store) -> None:
+    artifact = ln.Artifact.get(key="clean/wine.parquet")
+    artifact.projects.add(ln.Project(name="screen").save())
+    artifact.labels.add(ln.ULabel(name="good").save())
+    kind = ln.Record(name="Sample", is_type=True).save()
+    ln.Record(name="P53", type=kind).save()
+    ln.Feature(name="weight", dtype=float).save()
+    ln.Collection([artifact], key="all").save()
+    for name in REGISTRIES:
+        registry = getattr(ln, name)
+        records = list(registry.filter())
+        assert registry.count() == len(records) > 0, name
+        assert registry.exists()
+        assert list(registry) == list(registry.all()) == list(registry.distinct()) == registry.to_list() == records
+        assert list(registry.exclude(uid=records[0].uid)) == records[1:]
+        assert registry.first() == registry[0] == records[0]
+        assert registry.last() == records[-1]
+        assert list(registry[1:3]) == records[1:3]
+        assert list(registry.order_by("-uid")) == sorted(records, key=lambda record: record.uid, reverse=True)
+        assert registry.values("uid") == [{"uid": record.uid} for record in records]
+        assert registry.values_list("uid") == [(record.uid,) for record in records]
+        if len(records) == 1:
+            assert registry.one() == registry.one_or_none() == records[0]
+            continue
+        for refuses in (registry.one, registry.one_or_none):
+            with pytest.raises(errors.MultipleRecordsError, match=f"more than one {name} matches"):
+                refuses()
+
+
+def test_settings_say_and_change_where_new_artifacts_go(
+    filled: Store, tmp_path: Path, refused: Refused, frame: Frame
+) -> None:
+    settings = ln.settings
+    assert settings is ln.setup.settings
+    assert settings.user == ln.User.get(handle="grace")
+    first = settings.storage
+    settings.storage = tmp_path / "elsewhere"
+    assert settings.storage == filled.storage != first
+    assert ln.Artifact(frame(7), key="far.parquet", run=False).save().storage == settings.storage
+    assert "storage='" in repr(settings)
+    assert "user='grace'" in repr(settings)
+    settings.storage = first
+    assert filled.storage == first
+    made = [type(event.fact).__name__ for event in filled.events() if event.topic == "storage.made_default.1"]
+    assert len(made) == 3
+
+
+def test_a_setting_that_does_not_exist_or_is_no_switch_is_refused(refused: Refused) -> None:
+    refused(
+        errors.UnknownFieldError,
+        lambda: setattr(ln.settings, "track_run_input", False),
+        "did you mean 'track_run_inputs'",
+    )
+    refused(errors.InvalidValueError, lambda: setattr(ln.settings, "progress_bars", "no"), "must be True or False")
+    refused(errors.InvalidValueError, lambda: setattr(ln.settings, "verbosity", "loud"), "silent, warning, info")
+    assert ln.settings.progress_bars is True
 
 
 def test_a_query_shows_its_records(filled: Store) -> None:

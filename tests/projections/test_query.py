@@ -611,6 +611,39 @@ def test_a_date_means_its_whole_day(store: Store) -> None:
     assert days(finished_at__isnull=True) == [10, 14, 18]
 
 
+def test_a_year_or_month_means_all_of_it(store: Store) -> None:
+    def days(**conditions: Any) -> list[int]:
+        return [int(row["started_at"][8:10]) for row in store.run(Query(RUN).filter(**conditions))]
+
+    every = list(range(10, 20))
+    for year in (2026, "2026"):
+        assert days(started_at__gte=year) == days(started_at__lte=year) == days(started_at=year) == every
+        assert days(started_at__gt=year) == days(started_at__lt=year) == []
+    assert (
+        days(started_at__gt=2025) == days(started_at__lt="2027") == days(started_at__range=("2026", "2026-11")) == every
+    )
+    assert days(started_at__gte="2026-11") == days(started_at="2026-11") == days(started_at__lt="2026-12") == every
+    assert days(started_at__gt="2026-11") == days(started_at="2026-12") == days(started_at__lt="2026-11") == []
+    assert days(started_at__range=("2025-12", "2026-11-12")) == [10, 11, 12]
+    assert days(started_at__in=["2025", "2026-11-15", "2026-10"]) == [15]
+    assert days(started_at__lte="9999") == days(started_at__lte="9999-12") == every
+
+
+def test_a_year_or_month_means_all_days_of_a_feature(store: Store) -> None:
+    query = store.query(ARTIFACT)
+
+    def uids(**conditions: Any) -> list[str]:
+        return store.uids(query.filter(**conditions))
+
+    every = uids(day__isnull=False)
+    assert uids(day="2026") == uids(day="2026-11") == uids(day__gte=2026) == uids(day__lte="2026-11") == every != []
+    assert uids(day__gt="2026-11") == uids(day__lt=2026) == uids(day="2025") == uids(day__in=["2025", "2026-10"]) == []
+    assert uids(day__in=[date(2026, 11, 12), "2025"]) == uids(day="2026-11-12") != []
+    assert uids(day__in=["2026", "2026-11-12"]) == every
+    assert uids(moment=2026) == uids(moment__lt="2026-12") == uids(moment__isnull=False) != []
+    assert uids(day__range=(2025, "2026-11-12")) == uids(day__lte="2026-11-12")
+
+
 def test_letters_that_become_ascii_are_found_by_it(log: EventLog) -> None:
     letters = [chr(code) for code in range(128, 0x1F000) if any(map(str.isascii, lowered(chr(code))))]
     assert letters == ["\u0130", "\u212a"], "those that the compiler knows of"
@@ -740,6 +773,10 @@ class User:
         (ARTIFACT, {"created_at": "yesterday"}, "ISO 8601"),
         (ARTIFACT, {"created_at": datetime(2026, 1, 1)}, "time zone"),
         (ARTIFACT, {"created_at": 5}, "a time, not int"),
+        (ARTIFACT, {"created_at": True}, "a time, not bool"),
+        (ARTIFACT, {"created_at": "2026-13"}, "'2026-13', which is no year, month or day: month must be in 1..12"),
+        (ARTIFACT, {"created_at__gte": "2026-02-30"}, "day is out of range"),
+        (ARTIFACT, {"created_at": "26"}, "such as 2026-11-21, 2026-11 or 2026"),
         (ARTIFACT, {"created_by": "ada lovelace"}, "created_by__handle="),
         (ARTIFACT, {"transform": Transform()}, "not saved"),
         (ARTIFACT, {"transform": User()}, "is a Transform, not User"),
@@ -842,6 +879,8 @@ def test_a_date_or_a_moment_may_be_given_as_such(store: Store) -> None:
         (ARTIFACT, {"gc content__in": [0.1, "1"]}, InvalidValueError, "'gc content'"),
         (ARTIFACT, {"flag": 1}, InvalidValueError, "type bool"),
         (ARTIFACT, {"day": "yesterday"}, InvalidValueError, "type date"),
+        (ARTIFACT, {"day": 20261121}, InvalidValueError, "type date"),
+        (ARTIFACT, {"day": "2026-00"}, InvalidValueError, "no year, month or day"),
         (ARTIFACT, {"day": datetime(2026, 1, 1, tzinfo=UTC)}, InvalidValueError, "type date"),
         (ARTIFACT, {"moment": datetime(2026, 1, 1)}, InvalidValueError, "time zone"),
         (ARTIFACT, {"note": 1}, InvalidValueError, "'note'"),
