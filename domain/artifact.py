@@ -34,11 +34,14 @@ class ArtifactRegistered(Event, frozen=True):
         kind: One of `ARTIFACT_KINDS`.
         otype: Type of the object in memory, such as `DataFrame`.
         n_files: Number of files of a folder.
-        n_observations: Number of rows of a table.
+        n_observations: Number of rows of a table, of observations of an annotated matrix, length of an array.
         version: Version tag given by the user.
         transform: Id of the transform version of the run.
         run: Id of the run that generated it.
         revises: Id of the previous version.
+        n_variables: Number of columns of a table, of variables of an annotated matrix.
+        table_schema: Column name to the name of its Arrow type, in order, of the first 1,000 columns; of an annotated
+            matrix the columns of its `obs` and `var`.
     """
 
     uid: str
@@ -60,6 +63,8 @@ class ArtifactRegistered(Event, frozen=True):
     transform: str | None = None
     run: str | None = None
     revises: str | None = None
+    n_variables: int | None = None
+    table_schema: dict[str, str] | None = None
 
 
 @recorded_as("artifact.seen_again.1")
@@ -75,6 +80,19 @@ class ArtifactSeenAgain(Event, frozen=True):
     run: str | None = None
     transform: str | None = None
     description: str | None = None
+
+
+@recorded_as("artifact.trusted.1")
+class ArtifactTrusted(Event, frozen=True):
+    """Somebody allowed the content to run code, as formats such as pickle do while they are loaded; recorded before it did.
+
+    Attributes:
+        format: Name of the format.
+        how: The call that was going to load it.
+    """
+
+    format: str
+    how: str
 
 
 @recorded_as("artifact.updated.1")

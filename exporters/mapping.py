@@ -159,6 +159,7 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
         (Activity,), "ll:sawAgain on the run; a second generation would break constraint 24"
     ),
     "artifact.updated.1": Mapped((Entity,), _CURRENT),
+    "artifact.trusted.1": Excluded("a permission, kept in the log; that a run read the content is stated as its usage"),
     "artifact.trashed.1": Excluded("the trash hides an artifact and ends nothing; its state is an attribute, ll:state"),
     "artifact.restored.1": Excluded("ends the time in the trash, of which nothing is stated"),
     "artifact.deleted.1": Excluded("an export states what was there; what was deleted stands in the log"),
@@ -558,8 +559,8 @@ class _Mapper:
     def _artifact_entities(self) -> Iterator[Statement]:
         for row in self._rows(_ARTIFACTS, self._artifacts):
             (
-                uid, key, kind, suffix, description, size, hash_, hash_type, otype, n_files, n_observations, storage, path,
-                version_number, version, created_at, updated_at,
+                uid, key, kind, suffix, description, size, hash_, hash_type, otype, n_files, n_observations, n_variables,
+                table_schema, storage, path, version_number, version, created_at, updated_at,
             ) = row  # fmt: skip
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.ARTIFACT),
@@ -574,6 +575,8 @@ class _Mapper:
                 (v.OBJECT_TYPE, otype),
                 (v.N_FILES, n_files),
                 (v.N_OBSERVATIONS, n_observations),
+                (v.N_VARIABLES, n_variables),
+                (v.TABLE_SCHEMA, table_schema),
                 (v.PATH, path),
                 (v.VERSION_NUMBER, version_number),
                 (v.VERSION, version),
@@ -826,7 +829,7 @@ _TRANSFORMS: Final = """
     FROM transforms t WHERE t.id {these} ORDER BY t.position"""
 _ARTIFACTS: Final = """
     SELECT t.uid, t.key, t.kind, t.suffix, t.description, t.size, t.hash, t.hash_type, t.otype, t.n_files, t.n_observations,
-        t.storage_id, t.storage_path, t.version_number, t.version, t.created_at, t.updated_at
+        t.n_variables, t.table_schema, t.storage_id, t.storage_path, t.version_number, t.version, t.created_at, t.updated_at
     FROM artifacts t WHERE t.id {these} ORDER BY t.position"""
 _TRANSFORM_FAMILIES: Final = """
     SELECT t.stem FROM transforms t WHERE NOT EXISTS (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lineagelog import current, location
-from lineagelog.annotated import AnnotatedRecord
 from lineagelog.domain.artifact import ArtifactUpdated, check_key, check_kind
 from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, UnsupportedFormatError
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
 from lineagelog.domain.values import check_name, check_text
+from lineagelog.loading import MadeFromObjects, load, open_content, take_object
 from lineagelog.projections.registry import ARTIFACT
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from upath import UPath
 
+    from lineagelog.adapters.formats import Format
     from lineagelog.queryset import QuerySet
     from lineagelog.run import Run
     from lineagelog.storage import Storage
     from lineagelog.transform import Transform
 
 
-class Artifact(AnnotatedRecord):
+class Artifact(MadeFromObjects):
     """One version of a data set, model or other result.
 
     Attributes:
@@ -38,7 +39,9 @@ class Artifact(AnnotatedRecord):
         hash: SHA-256 of the content, or of a folder's listing.
         hash_type: `sha256` or `sha256-folder`.
         n_files: Files of a folder.
-        n_observations: Rows of a table.
+        n_observations: Rows of a table, observations of an annotated matrix, length of an array.
+        n_variables: Columns of a table, variables of an annotated matrix.
+        table_schema: Column name to Arrow type, of the first 1,000 columns; of an annotated matrix, columns of `obs` and `var`.
         version: Version tag given by the user.
         version_number: Place in the family, from 0.
         is_latest: No later version of the family exists.
@@ -57,6 +60,8 @@ class Artifact(AnnotatedRecord):
     hash_type: str
     n_files: int | None
     n_observations: int | None
+    n_variables: int | None
+    table_schema: dict[str, str] | None
     version: str | None
     version_number: int
     is_latest: bool
@@ -69,7 +74,7 @@ class Artifact(AnnotatedRecord):
 
     def __init__(
         self,
-        data: str | os.PathLike[str] | pd.DataFrame,
+        data: Any,
         *,
         key: str | None = None,
         description: str | None = None,
@@ -82,8 +87,9 @@ class Artifact(AnnotatedRecord):
         """Describe an artifact; `save()` stores its content and registers it.
 
         Args:
-            data: Path of a file or folder, or a DataFrame. A path under a registered storage location is registered where
-                it is; any other content is copied into the default location.
+            data: Path of a file or folder, or an object in memory: a DataFrame, an Arrow table, an annotated matrix, an
+                array, or a dict or list of plain values. A path under a registered storage location is registered where it
+                is; any other content is copied into the default location.
             key: Name within the store; new content under a key that exists is the next version of its family. The path
                 relative to the storage root by default, none for content that is copied.
             description: Free text.
@@ -104,7 +110,8 @@ class Artifact(AnnotatedRecord):
         self.version = check_name(version, "the version") if version is not None else None
         self._skip_hash_lookup = skip_hash_lookup
         self._run = run
-        self._frame: Any = None
+        self._source: Path | None = None
+        self._object: tuple[Any, Format] | None = None
         self._place: tuple[str, str] | None = None
         self._revises = revises
         if revises is not None:
@@ -114,24 +121,7 @@ class Artifact(AnnotatedRecord):
         if isinstance(data, str | os.PathLike):
             self._take_path(os.fspath(data))
         else:
-            self._take_object(data)
-
-    @classmethod
-    def from_dataframe(cls, df: pd.DataFrame, **options: Any) -> Artifact:
-        """Describe an artifact that holds a DataFrame, stored as Parquet, or as CSV or TSV if its key ends so.
-
-        Args:
-            df: The table; what it holds when `save()` is called is what is stored.
-            options: Those of `Artifact`.
-        """
-        if isinstance(df, str | os.PathLike):
-            raise TypeError("from_dataframe() takes a DataFrame; pass a path to Artifact(…)")
-        return cls(df, **{"kind": "dataset", **options})
-
-    @classmethod
-    def from_df(cls, df: pd.DataFrame, **options: Any) -> Artifact:
-        """Older name of `from_dataframe`."""
-        return cls.from_dataframe(df, **options)
+            take_object(self, data)
 
     @classmethod
     def from_dir(
@@ -165,7 +155,7 @@ class Artifact(AnnotatedRecord):
         ]
 
     def _take_path(self, text: str) -> None:
-        from lineagelog.adapters.format import suffix_of
+        from lineagelog.adapters.formats import suffix_of
 
         store = self.store
         if "://" in text and not text.startswith("file://"):
@@ -175,7 +165,6 @@ class Artifact(AnnotatedRecord):
                     "the artifact path",
                     f"{text!r} lies under no registered storage; register its bucket or folder first: ln.Storage(root=…).save()",
                 )
-            self._source = None
             self._place = place
             self.suffix = suffix_of(place[1])
             self.key = self.key or check_key(place[1])
@@ -198,27 +187,6 @@ class Artifact(AnnotatedRecord):
                 )
             self._place = place
             self.key = self.key or check_key(place[1])
-
-    def _take_object(self, data: Any) -> None:
-        from lineagelog.adapters.format import WRITABLE, describe_object, suffix_of
-
-        info = describe_object(data)
-        if info.otype != "DataFrame":
-            raise UnsupportedFormatError(
-                f"an object of type {type(data).__name__} cannot be stored; pass a DataFrame, or the path of a file you saved it to"
-            )
-        self._source = None
-        self._frame = data
-        self.otype, self.suffix, self.n_observations = info.otype, info.suffix, info.n_observations
-        named = suffix_of(self.key or "").lower()
-        if named in WRITABLE:
-            self.suffix = named
-        elif named in (".feather", ".json", ".xlsx", ".h5ad", ".zarr"):
-            raise UnsupportedFormatError(
-                f"a DataFrame cannot be stored under the key {self.key!r}: it is written by the suffix of its key as one of "
-                f"{', '.join(WRITABLE)}; choose such a key, or pass the path of a file you saved it to"
-            )
-        self.kind = self.kind or info.kind
 
     def _save_new(self) -> None:
         from lineagelog.saving import save_artifacts
@@ -270,39 +238,43 @@ class Artifact(AnnotatedRecord):
 
         Args:
             is_run_input: Record it as an input of the current run, or not; `settings.track_run_inputs` by default.
-            trust: Allow formats that can run code when they are loaded, such as pickle.
+            trust: Allow formats that can run code when they are loaded, such as pickle. That it was allowed is recorded.
             options: Passed on to the reader of a table, such as `sep=";"` or `decimal=","` for CSV.
 
         Returns:
-            By suffix: a DataFrame (CSV, TSV, Parquet, Feather), plain values (JSON, YAML), text, an image, an array.
+            By suffix: a DataFrame (CSV, TSV, Parquet, Feather), an annotated matrix (h5ad, h5mu, Zarr), an array, plain
+            values (JSON, YAML), text, an image.
 
         Raises:
             DigestMismatchError: The stored content is not what was registered.
-            UnsupportedFormatError: The suffix has no loader; use `cache()` or `open()`.
+            UnsupportedFormatError: The suffix has no loader (use `cache()` or `open()`), or the content cannot be loaded.
         """
-        from lineagelog.adapters.format import load
-
-        content = load(self._local_copy(), self.suffix, trust=trust, **options)
+        content = load(self, trust=trust, options=options)
         self._track_access("load", is_run_input)
         return content
 
-    def open(self, *, is_run_input: bool | None = None) -> BinaryIO:
-        """Open the stored file for reading bytes, without checking its hash.
+    def open(self, mode: str | None = None, *, is_run_input: bool | None = None) -> Any:
+        """Open the stored content for reading part by part, local or remote, without checking its hash.
 
         Args:
+            mode: `rb` for the bytes of the file, whatever its format.
             is_run_input: Record it as an input of the current run, or not; `settings.track_run_inputs` by default.
+
+        Returns:
+            By suffix: an Arrow dataset (Parquet, Feather, CSV, TSV), an AnnData or MuData whose matrix stays in the file,
+            a Zarr group or array; a file to read bytes from otherwise.
 
         Raises:
             ObjectMissingError: The content is gone, or is a folder.
+            UnsupportedFormatError: The content is not what its suffix says, or leads to other files.
         """
-        self._need_saved("open")
-        handle = self.store.storage_backend(self.storage_id).open_binary(self.storage_path)
+        opened = open_content(self, mode)
         self._track_access("open", is_run_input)
-        return handle
+        return opened
 
-    def backed(self, *, is_run_input: bool | None = None) -> BinaryIO:
+    def backed(self, mode: str | None = None, *, is_run_input: bool | None = None) -> Any:
         """Older name of `open`."""
-        return self.open(is_run_input=is_run_input)
+        return self.open(mode, is_run_input=is_run_input)
 
     def _local_copy(self) -> Path:
         from lineagelog.caching import local_copy

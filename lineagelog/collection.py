@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from lineagelog import message
 from lineagelog.annotated import AnnotatedRecord
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated, collection_hash
-from lineagelog.domain.errors import ConstraintError, InvalidValueError, UnsupportedFormatError
+from lineagelog.domain.errors import ConstraintError, InvalidValueError
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, new_id, new_uid, versioned_uid
 from lineagelog.domain.values import check_name, check_text
+from lineagelog.loading import load_all, open_all
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import COLLECTION
 from lineagelog.projections.rows import Readable, RowDict, find, find_in, find_one
 
 if TYPE_CHECKING:
+    import anndata
     import networkx as nx
     import pandas as pd
+    import pyarrow.dataset as ds
 
     from lineagelog.artifact import Artifact
     from lineagelog.queryset import QuerySet
@@ -243,36 +246,37 @@ class Collection(AnnotatedRecord):
         """The transform version of the run that made the collection."""
         return self.store.Transform._from_id(self.transform_id) if self.transform_id is not None else None
 
-    def load(self, *, is_run_input: bool | None = None) -> pd.DataFrame:
-        """Load all artifacts, which must be tables, as one; each is checked, and is an input of the current run.
+    def load(
+        self, *, join: Literal["inner", "outer"] = "outer", is_run_input: bool | None = None
+    ) -> pd.DataFrame | anndata.AnnData:
+        """Load all artifacts as one: tables one under the other, or annotated matrices; each is checked.
+
+        Args:
+            join: Take the columns of all (`outer`), or those that all have (`inner`).
+            is_run_input: Record the artifacts as inputs of the current run, or not; `settings.track_run_inputs` by default.
+
+        Returns:
+            A DataFrame; of annotated matrices an AnnData, whose `obs["artifact_uid"]` tells where each observation is from.
+
+        Raises:
+            UnsupportedFormatError: An artifact is of another kind than the others, or cannot be put together with them.
+            DigestMismatchError: The stored content is not what was registered.
+        """
+        return load_all(self, join=join, is_run_input=is_run_input)
+
+    def open(self, *, is_run_input: bool | None = None) -> ds.Dataset:
+        """Open all artifacts, which must be tables, as one Arrow dataset; only what is asked of it is read.
+
+        Columns that an artifact lacks are empty for it; numbers are widened where artifacts differ.
 
         Args:
             is_run_input: Record the artifacts as inputs of the current run, or not; `settings.track_run_inputs` by default.
 
         Raises:
-            UnsupportedFormatError: An artifact is no table.
-            DigestMismatchError: The stored content is not what was registered.
+            UnsupportedFormatError: An artifact is no table, or a column has types that do not go together.
+            ObjectMissingError: The content of an artifact is gone.
         """
-        import pandas as pd
-
-        from lineagelog.adapters.format import counts_rows
-
-        artifacts = list(self)
-        frames = []
-        for artifact in artifacts:
-            if not counts_rows(artifact.suffix):
-                raise self._no_table(artifact)
-        for artifact in artifacts:
-            frame = artifact.load(is_run_input=is_run_input)
-            if not isinstance(frame, pd.DataFrame):
-                raise self._no_table(artifact)
-            frames.append(frame)
-        return pd.concat(frames, ignore_index=True)
-
-    def _no_table(self, artifact: Artifact) -> UnsupportedFormatError:
-        return UnsupportedFormatError(
-            f"{self.key!r} cannot be loaded as one table: {artifact.key or artifact.uid} is none; load its artifacts one by one"
-        )
+        return open_all(self, is_run_input=is_run_input)
 
     def cache(self, *, is_run_input: bool | None = None) -> list[Any]:
         """Return a local path of each artifact, checked; see `Artifact.cache`."""

@@ -33,6 +33,7 @@ from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.rows import Readable, RowDict, find_in, find_one
 
 if TYPE_CHECKING:
+    from lineagelog.adapters.formats import Contents
     from lineagelog.adapters.storage import Hashed, Staged
     from lineagelog.artifact import Artifact
     from lineagelog.collection import Collection
@@ -113,7 +114,7 @@ def _saved_rows(store: Store, recorded: Sequence[RecordedEvent], existing: Seque
 
 def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
     """Read and hash the content; copy it to a temporary name where it is not in place."""
-    from lineagelog.adapters import format as formats
+    from lineagelog.adapters.formats import Location, format_of, infer, write
 
     record_id = new_id()
     run = run_of(artifact)
@@ -123,25 +124,33 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
         backend = store.storage_backend(storage_id)
         with byte_progress(label, artifact.size or 0) as progress:
             hashed = backend.hash_in_place(path, progress)
-        local = backend.local_path(path) if formats.counts_rows(artifact.suffix) else None
-        if local is not None and local.is_file():
-            artifact.n_observations = formats.n_observations(local, artifact.suffix)
+        fmt = format_of(artifact.suffix)
+        if fmt is not None and fmt.infer is not None:
+            local = backend.local_path(path)
+            place = Location.of(local) if local is not None else Location(path, None, *backend.in_file_system(path))
+            _describe(artifact, infer(place, artifact.suffix))
         return _Draft(artifact, record_id, hashed, storage_id, path, None, run)
     storage_id = store.default_storage_id
     backend = store.storage_backend(storage_id)
     source = artifact._source
     if source is None:
+        assert artifact._object is not None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineagelog-")))
         source = folder / f"data{artifact.suffix}"
-        formats.write_dataframe(artifact._frame, source)
-        artifact.n_observations = len(artifact._frame)
-    elif source.is_file():
-        artifact.n_observations = formats.n_observations(source, artifact.suffix)
+        obj, fmt = artifact._object
+        _describe(artifact, write(fmt, obj, source))
+    else:
+        _describe(artifact, infer(Location.of(source), artifact.suffix))
     with byte_progress(label, artifact.size or 0) as progress:
         staged = backend.stage_folder(source, progress) if source.is_dir() else backend.stage_file(source, progress)
     stack.enter_context(staged)
     path = f"{location.FOLDER}/{location.OBJECTS}/{record_id}{artifact.suffix}"
     return _Draft(artifact, record_id, staged.hashed, storage_id, path, staged, run)
+
+
+def _describe(artifact: Artifact, contents: Contents) -> None:
+    artifact.n_observations, artifact.n_variables = contents.n_observations, contents.n_variables
+    artifact.table_schema = dict(contents.table_schema) if contents.table_schema is not None else None
 
 
 def run_of(artifact: Artifact | Collection) -> Run | None:
@@ -286,6 +295,8 @@ def _registered(draft: _Draft, uid: str, version_number: int, revises: str | Non
         otype=artifact.otype,
         n_files=hashed.n_files,
         n_observations=artifact.n_observations,
+        n_variables=artifact.n_variables,
+        table_schema=artifact.table_schema,
         version=artifact.version,
         transform=draft.run.transform_id if draft.run is not None else None,
         run=draft.run.id if draft.run is not None else None,
@@ -345,7 +356,7 @@ def _remove(store: Store, drafts: Sequence[_Draft]) -> None:
 def _adopt(store: Store, draft: _Draft, row: RowDict, same: str | None) -> None:
     artifact = draft.artifact
     given = artifact.description
-    artifact._frame = None
+    artifact._object = None
     artifact._load(store, row)
     if same is not None:
         if given is not None and given != artifact.description:

@@ -72,6 +72,7 @@ _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "environment.recorded.1": ("python", "platform"),
     "artifact.registered.1": ("size_bytes", "kind", "version", "description"),
     "artifact.seen_again.1": ("description",),
+    "artifact.trusted.1": ("format", "how"),
     "artifact.deleted.1": ("size_bytes", "content_removed"),
     "artifact.verified.1": ("outcome", "found_hash", "found_size_bytes"),
     "storage.checked.1": ("content_read", "n_artifacts", "n_missing", "n_changed", "n_unchecked", "n_orphans"),

@@ -238,8 +238,8 @@ def _artifact_registered(e: RecordedEvent, fact: artifact.ArtifactRegistered) ->
     row = (
         e.position, e.stream, e.version, fact.uid, fact.uid[:-VERSION_LENGTH], fact.version_number, 1, fact.version, fact.key,
         int(fact.key_is_virtual), fact.description, fact.suffix, fact.kind, fact.otype, fact.size_bytes, fact.hash,
-        fact.hash_type, fact.n_files, fact.n_observations, fact.storage, fact.path, fact.run, fact.transform, fact.revises,
-        disposal.LIVE, 0, None, None, e.recorded_at, e.recorded_at, e.actor,
+        fact.hash_type, fact.n_files, fact.n_observations, fact.n_variables, _scalar(fact.table_schema, "json"), fact.storage,
+        fact.path, fact.run, fact.transform, fact.revises, disposal.LIVE, 0, None, None, e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     operations: list[Operation] = [(_INSERT_ARTIFACT, row)]
     if fact.run is not None:
@@ -255,6 +255,11 @@ def _artifact_seen_again(e: RecordedEvent, fact: artifact.ArtifactSeenAgain) -> 
     if fact.run is not None:
         operations.append((_INSERT_EDGE, _output_edge(e, fact.run, "seen")))
     return operations
+
+
+@_handles(artifact.ArtifactTrusted)
+def _artifact_trusted(e: RecordedEvent, _fact: artifact.ArtifactTrusted) -> Sequence[Operation]:
+    return ((_SET_REVISION[schema.ARTIFACTS], (e.version, e.stream)),)
 
 
 @_handles(artifact.ArtifactUpdated)

@@ -264,6 +264,7 @@ ARTIFACT: Final = Registry(
         "collections": _links("member", "Collection", "collections that hold it", back=True),
         **_ANNOTATIONS,
     },
+    hidden=(*_BOOKKEEPING, "table_schema"),
     aliases={"accessor": "otype", "n_objects": "n_files"},
     mutable=("description", "version", "kind"),
     search=("key", "description", "uid"),

@@ -22,13 +22,17 @@ LAYERS = {
 """Which layers the files of each layer may import: inward only, and `adapters` and `exporters` do not know each other."""
 
 HOMES = {
+    "anndata": {"adapters/formats"},
     "boto3": {"adapters/storage"},
     "botocore": {"adapters/storage"},
     "eventsourcing": {"adapters/log"},
     "fsspec": {"adapters/storage"},
+    "h5py": {"adapters/formats"},
+    "mudata": {"adapters/formats"},
     "networkx": {"projections"},
     "pandas": {"adapters", "projections", "lineagelog"},
     "prov": {"exporters"},
+    "polars": {"adapters/formats"},
     "psycopg": {"adapters/log"},
     "pyarrow": {"adapters", "projections", "lineagelog"},
     "pygraphviz": {"exporters"},
@@ -41,6 +45,8 @@ HOMES = {
     "tqdm": {"lineagelog", "adapters"},
     "typer": {"lineagelog/cli"},
     "upath": {"adapters/storage", "lineagelog"},
+    "yaml": {"adapters/formats"},
+    "zarr": {"adapters/formats"},
 }
 """Where each library may be imported, so that it can be exchanged there; type checkers may see it anywhere."""
 
@@ -49,8 +55,8 @@ SCRIPTS = {"exporters/sparql_worker.py"}
 """Files that run as processes of their own and are imported by none."""
 
 LAZY = {
-    "IPython", "PIL", "boto3", "botocore", "fsspec", "matplotlib", "networkx", "numpy", "pandas", "prov", "psycopg", "pyarrow",
-    "pygraphviz", "pyoxigraph", "rdflib", "s3fs", "sqlalchemy", "upath",
+    "IPython", "PIL", "anndata", "boto3", "botocore", "fsspec", "h5py", "matplotlib", "mudata", "networkx", "numpy", "pandas",
+    "polars", "prov", "psycopg", "pyarrow", "pygraphviz", "pyoxigraph", "rdflib", "s3fs", "sqlalchemy", "upath", "yaml", "zarr",
 }  # fmt: skip
 """Libraries that are imported in the function that needs them, never when a module of ours is."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +15,7 @@ from lineagelog.domain.errors import LineageLogError, StorageError, UnsupportedF
 
 if TYPE_CHECKING:
     import anndata
-    import h5py
     import mudata
-    import zarr
 
 _FRAMES: Final = ("obs", "var")
 
@@ -38,6 +36,18 @@ def _open_h5ad(location: Location) -> anndata.AnnData:
     source = location.open() if location.local is None else location.local
     _check_file(source, location.name)
     return anndata.read_h5ad(source, backed="r")
+
+
+def concatenate(matrices: Mapping[str, anndata.AnnData], *, join: str) -> anndata.AnnData:
+    """Put annotated matrices one under the other.
+
+    Args:
+        matrices: Uid of the artifact to its matrix; the uid becomes the observations' `artifact_uid`.
+        join: `outer` takes the variables of all, `inner` those that all have.
+    """
+    import anndata
+
+    return anndata.concat(matrices, join=join, label="artifact_uid")
 
 
 def _load_h5mu(path: Path) -> mudata.MuData:
@@ -114,23 +124,6 @@ _ARROW_NAMES: Final = {
 }
 
 
-def _contents_in_memory(obj: Any) -> Contents:
-    """Tell what an annotated object in memory holds."""
-    import pyarrow as pa
-
-    def columns() -> Iterator[tuple[str, str]]:
-        for name in _FRAMES:
-            frame = getattr(obj, name)
-            for column in frame.columns:
-                try:
-                    kind = str(pa.array(frame[column].iloc[:1_000], from_pandas=True).type)
-                except (pa.ArrowException, TypeError, ValueError):
-                    kind = str(frame[column].dtype)
-                yield f"{name}/{column}", kind
-
-    return Contents(int(obj.n_obs), int(obj.n_vars), bounded_schema(columns()))
-
-
 def _write_h5ad(obj: Any, destination: Path) -> Contents:
     from anndata.io import write_h5ad
 
@@ -139,7 +132,7 @@ def _write_h5ad(obj: Any, destination: Path) -> Contents:
         source = obj.to_memory() if obj.isbacked else obj
         # The caller's object stays as it is: texts are not made categories behind his back.
         write_h5ad(destination, source, convert_strings_to_categoricals=False)
-    return _contents_in_memory(obj)
+    return _infer_hdf5(Location.of(destination))
 
 
 def _write_h5mu(obj: Any, destination: Path) -> Contents:
@@ -147,7 +140,7 @@ def _write_h5mu(obj: Any, destination: Path) -> Contents:
 
     with _written("MuData", "h5mu"):
         mudata.write_h5mu(destination, obj)
-    return _contents_in_memory(obj)
+    return _infer_hdf5(Location.of(destination))
 
 
 @contextmanager
@@ -169,20 +162,16 @@ def _write_zarr(obj: Any, destination: Path) -> Contents:
     with _written(type(obj).__name__, "Zarr"):
         if package == "spatialdata":
             obj.write(destination)
-            return _contents_of_spatial(obj)
-        if package == "mudata":
+        elif package == "mudata":
             obj.write_zarr(destination)
         else:
             from anndata.io import write_zarr
 
-            write_zarr(str(destination), obj, convert_strings_to_categoricals=False)
-    return _contents_in_memory(obj)
-
-
-def _contents_of_spatial(obj: Any) -> Contents:
-    """Tell what the table says if there is just one; several annotate different things, and are not counted together."""
-    tables = list(obj.tables.values())
-    return _contents_in_memory(tables[0]) if len(tables) == 1 else Contents()
+            with warnings.catch_warnings():
+                # Which version of Zarr is written is the user's setting of anndata, whether he knows it or not.
+                warnings.filterwarnings("ignore", message="Writing zarr v2 data", category=UserWarning)
+                write_zarr(str(destination), obj, convert_strings_to_categoricals=False)
+    return _infer_zarr(Location.of(destination))
 
 
 def _load_zarr(path: Path) -> Any:
@@ -209,33 +198,29 @@ def _load_zarr(path: Path) -> Any:
     )
 
 
-def _open_zarr(location: Location) -> zarr.Group | zarr.Array[Any]:
+def _open_zarr(location: Location) -> Any:
+    """Open a Zarr group or array."""
     import zarr
 
     if location.local is None:
         from zarr.storage import FsspecStore
 
-        opened = zarr.open(FsspecStore(_asynchronous(location.filesystem), path=location.key, read_only=True), mode="r")
+        opened = zarr.open(
+            FsspecStore.from_mapper(location.filesystem.get_mapper(location.key), read_only=True), mode="r"
+        )
     else:
         if not location.local.exists():
             raise FileNotFoundError(location.name)
         for path in location.local.rglob("*"):
             if path.is_symlink():
                 inner = path.relative_to(location.local)
-                raise UnsupportedFormatError(f"{location.name} is not self-contained: {inner} is a link; copy what it means")
+                raise UnsupportedFormatError(
+                    f"{location.name} is not self-contained: {inner} is a link; copy what it means"
+                )
         opened = zarr.open(str(location.local), mode="r")
     for place, array in _arrays(opened):
         _check_codecs(array.metadata.to_dict(), location.name, place)
     return opened
-
-
-def _asynchronous(filesystem: Any) -> Any:
-    """Return the same file system for use in an event loop, which is how Zarr reads."""
-    if filesystem.async_impl:
-        return type(filesystem)(**{**filesystem.storage_options, "asynchronous": True})
-    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
-
-    return AsyncFileSystemWrapper(filesystem, asynchronous=True)
 
 
 def _arrays(node: Any) -> Iterator[tuple[str, Any]]:
@@ -276,7 +261,9 @@ def _infer_zarr(location: Location) -> Contents:
         tables = group.get("tables")
         held = list(tables.groups()) if tables is not None else []
         return _contents(held[0][1]) if len(held) == 1 else Contents()
-    return _contents(group) if str(group.attrs.get("encoding-type", "")).lower() in ("anndata", "mudata") else Contents()
+    return (
+        _contents(group) if str(group.attrs.get("encoding-type", "")).lower() in ("anndata", "mudata") else Contents()
+    )
 
 
 FORMATS: Final = (

@@ -31,7 +31,7 @@ def _open_array(location: Location) -> Any:
 
 def _infer_array(location: Location) -> Contents:
     with location.open() as file:
-        shape, dtype = _header(file)
+        shape = _header(file)[0]
     n_variables = int(shape[1]) if len(shape) == 2 else None
     return Contents(int(shape[0]) if shape else None, n_variables)
 

@@ -101,11 +101,16 @@ class Format:
 
     def fits(self, obj: object) -> bool:
         """Tell whether it writes objects of this type; no library is imported for it."""
-        return any(f"{cls.__module__.partition('.')[0]}.{cls.__name__}" in self.types for cls in type(obj).__mro__)
+        return any(type_name(cls) in self.types for cls in type(obj).__mro__)
 
     def may_run_code(self, path: Path) -> bool:
         """Tell whether loading this file could run code that is in it."""
         return self.runs_code(path) if callable(self.runs_code) else self.runs_code
+
+
+def type_name(cls: type) -> str:
+    """Name a class as formats name the types they write: top-level package and class."""
+    return f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
 
 
 def bounded_schema(columns: Iterable[tuple[str, str]]) -> dict[str, str]:

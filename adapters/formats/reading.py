@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lineagelog.adapters.formats.base import Contents, Format, Location, missing_package, understood
 from lineagelog.adapters.formats.registry import format_of
+from lineagelog.adapters.formats.table import unite
 from lineagelog.domain.errors import ObjectMissingError, UnsupportedFormatError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 
 def needs_trust(path: Path, suffix: str) -> Format | None:
@@ -76,6 +81,22 @@ def open_lazily(location: Location, suffix: str) -> Any:
         return None
     with understood(location.name, fmt):
         return fmt.open(location)
+
+
+def is_table(fmt: Format) -> bool:
+    """Tell whether files of a format open as Arrow datasets, which can be read together."""
+    return "pyarrow.Table" in fmt.types and fmt.open is not None
+
+
+def open_together(tables: Sequence[tuple[Location, str]]) -> ds.Dataset:
+    """Open several tables, each with its suffix, as one Arrow dataset; nothing but their schemas is read.
+
+    Raises:
+        StorageError: One cannot be read.
+        UnsupportedFormatError: One is not of its format, or a column has types that do not go together.
+    """
+    children = [open_lazily(location, suffix) for location, suffix in tables]
+    return unite([location.name for location, _ in tables], children)
 
 
 def write(fmt: Format, obj: Any, destination: Path) -> Contents:

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Any, Final
 
 from lineagelog.adapters.formats import annotated, array, image, pickled, table, text
-from lineagelog.adapters.formats.base import Format
+from lineagelog.adapters.formats.base import Format, type_name
 from lineagelog.adapters.formats.suffix import suffix_of
 from lineagelog.domain.errors import UnsupportedFormatError
 
@@ -62,9 +62,9 @@ def format_for(obj: object, key: str | None) -> tuple[Format, str]:
     able = able or [fmt for fmt in _plugins() if fmt.fits(obj) and fmt.write is not None]
     kind = type(obj).__name__
     if not able:
+        known = sorted({name.rpartition(".")[2] for fmt in list_formats() for name in fmt.types})
         raise UnsupportedFormatError(
-            f"an object of type {kind} cannot be stored; pass a DataFrame or another object of a known type (see "
-            "docs/formats.md), or the path of a file you saved it to"
+            f"an object of type {kind} cannot be stored; pass one of {', '.join(known)}, or the path of a file you saved it to"
         )
     named = suffix_of(key or "").lower()
     for fmt in able:
@@ -77,6 +77,23 @@ def format_for(obj: object, key: str | None) -> tuple[Format, str]:
             "choose such a key, or pass the path of a file you saved it to"
         )
     return able[0], able[0].suffixes[0]
+
+
+def stored_type(obj: object, types: Iterable[str]) -> str | None:
+    """Return the class name among types (`package.Class`) that an object is of or derived from; `None` if it is of none."""
+    wanted = set(types)
+    return next((cls.__name__ for cls in type(obj).__mro__ if type_name(cls) in wanted), None)
+
+
+def length_of(obj: Any) -> int | None:
+    """Count the observations of an object in memory: rows, or items along the first axis. `None` if it is not known yet."""
+    found = getattr(obj, "n_obs", None)
+    if found is None and isinstance(obj, list):
+        found = len(obj)
+    if found is None:
+        shape = getattr(obj, "shape", None)
+        found = shape[0] if isinstance(shape, tuple) and shape else None
+    return int(found) if found is not None else None
 
 
 @lru_cache(maxsize=1)
@@ -109,5 +126,6 @@ def _formats_of(entry: EntryPoint) -> Iterator[Format]:
 def _warn(entry: EntryPoint, why: str) -> None:
     package = entry.dist.name if entry.dist is not None else entry.value
     warnings.warn(
-        f"the data format {entry.name!r} of {package} is not used: {why}; update or uninstall that package", stacklevel=2
+        f"the data format {entry.name!r} of {package} is not used: {why}; update or uninstall that package",
+        stacklevel=2,
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lineagelog.adapters.formats.base import Contents, Format, Location, bounded_schema
+from lineagelog.adapters.formats.base import Contents, Format, Location, bounded_schema, type_name
 from lineagelog.adapters.formats.memory import available_bytes, check_fits
 from lineagelog.domain.errors import StorageError, UnsupportedFormatError
 
@@ -64,7 +64,8 @@ def _load_feather(path: Path, **options: Any) -> pd.DataFrame:
     dataset = _open_dataset(Location.of(path), "feather")
     width = sum(_fixed_width(field.type) for field in dataset.schema)
     check_fits(path.name, dataset.count_rows() * width)
-    return pd.read_feather(path, **options)
+    frame: pd.DataFrame = pd.read_feather(path, **options)
+    return frame
 
 
 def _fixed_width(kind: pa.DataType) -> int:
@@ -93,7 +94,10 @@ def _load_text(path: Path, *, separator: str, compressed: bool, **options: Any) 
         _check_unpacked(path)
     else:
         check_fits(path.name, path.stat().st_size)
-    return pd.read_csv(path, **{"sep": separator, "compression": "gzip" if compressed else None, **options})
+    frame: pd.DataFrame = pd.read_csv(
+        path, **{"sep": separator, "compression": "gzip" if compressed else None, **options}
+    )
+    return frame
 
 
 def _check_unpacked(path: Path) -> None:
@@ -135,8 +139,8 @@ def _sniff(location: Location, separator: str, compressed: bool) -> pa.Schema | 
     import pyarrow as pa
     from pyarrow import csv
 
-    with location.open() as file:
-        start = (gzip.open(file) if compressed else file).read(SNIFF_BYTES)
+    with location.open() as file, gzip.GzipFile(fileobj=file) if compressed else file as records:
+        start = records.read(SNIFF_BYTES)
     if len(start) == SNIFF_BYTES:
         # The last record is cut somewhere.
         start = start[: start.rfind(b"\n") + 1]
@@ -185,13 +189,14 @@ class _Limited(io.RawIOBase):
         return len(block)
 
 
-def open_dataset(locations: list[tuple[Location, Format]]) -> ds.Dataset:
-    """Open several tables as one Arrow dataset; nothing but their schemas is read.
+def unite(names: Sequence[str], children: Sequence[ds.Dataset]) -> ds.Dataset:
+    """Make one Arrow dataset of several.
 
     Columns that are missing in one are empty there; numbers are widened where tables differ.
 
     Args:
-        locations: The tables with their formats.
+        names: What messages call each of them.
+        children: The datasets.
 
     Raises:
         UnsupportedFormatError: A column has types that do not go together.
@@ -199,12 +204,8 @@ def open_dataset(locations: list[tuple[Location, Format]]) -> ds.Dataset:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    children = []
-    for location, fmt in locations:
-        assert fmt.open is not None
-        children.append(fmt.open(location))
     schema = children[0].schema.remove_metadata()
-    for (location, _), child in zip(locations[1:], children[1:], strict=True):
+    for name, child in zip(names[1:], children[1:], strict=True):
         try:
             schema = pa.unify_schemas([schema, child.schema.remove_metadata()], promote_options="permissive")
         except pa.ArrowException as exc:
@@ -217,7 +218,7 @@ def open_dataset(locations: list[tuple[Location, Format]]) -> ds.Dataset:
                 else str(exc)
             )
             raise UnsupportedFormatError(
-                f"{location.name} does not fit into one table: {told}; convert it, or open the artifacts one by one"
+                f"{name} does not fit into one table: {told}; convert it, or open the artifacts one by one"
             ) from exc
     return ds.dataset([child.replace_schema(schema) for child in children])
 
@@ -226,9 +227,7 @@ def _unifies(schema: pa.Schema, field: pa.Field) -> bool:
     import pyarrow as pa
 
     try:
-        pa.unify_schemas(
-            [pa.schema([schema.field(field.name)]), pa.schema([field])], promote_options="permissive"
-        )
+        pa.unify_schemas([pa.schema([schema.field(field.name)]), pa.schema([field])], promote_options="permissive")
     except pa.ArrowException:
         return False
     return True
@@ -311,8 +310,7 @@ def _to_arrow(obj: Any, name: str) -> pa.Table:
 
 def _package(obj: Any) -> str:
     """Return the package of a table's class, or of the one it is derived from."""
-    found = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(obj).__mro__} & set(_TYPES)
-    return min(found).partition(".")[0]
+    return next(name for name in map(type_name, type(obj).__mro__) if name in _TYPES).partition(".")[0]
 
 
 @contextmanager
@@ -334,13 +332,16 @@ def _write_text(obj: Any, destination: Path, *, separator: str, compressed: bool
 
     try:
         # Without name and time of writing, the same table gives the same compressed bytes.
-        with destination.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) if compressed else file as out:
+        with (
+            destination.open("wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=0) if compressed else file as out,
+        ):
             return _write_records(obj, out, separator)
     except OSError as exc:
         raise StorageError(f"{destination} cannot be written: {exc}; check permissions and free space") from exc
 
 
-def _write_records(obj: Any, out: BinaryIO, separator: str) -> Contents:
+def _write_records(obj: Any, out: Any, separator: str) -> Contents:
     import pyarrow as pa
 
     if _package(obj) != "pandas":

@@ -25,7 +25,9 @@ def _load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except RecursionError as exc:
-        raise UnsupportedFormatError(f"{path.name} is nested too deeply to be loaded; use cache() for a local path") from exc
+        raise UnsupportedFormatError(
+            f"{path.name} is nested too deeply to be loaded; use cache() for a local path"
+        ) from exc
 
 
 def _load_yaml(path: Path) -> Any:
@@ -37,7 +39,9 @@ def _load_yaml(path: Path) -> Any:
     try:
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
     except RecursionError as exc:
-        raise UnsupportedFormatError(f"{path.name} is nested too deeply to be loaded; use cache() for a local path") from exc
+        raise UnsupportedFormatError(
+            f"{path.name} is nested too deeply to be loaded; use cache() for a local path"
+        ) from exc
     _check_expansion(value, path.name)
     return value
 

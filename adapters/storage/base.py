@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, NamedTuple, Self, TypeAlias
+from typing import Any, BinaryIO, Final, NamedTuple, Self, TypeAlias
 
 from lineagelog.domain.errors import InvalidValueError, UnsupportedFormatError
 
@@ -238,6 +238,10 @@ class Storage(ABC):
     @abstractmethod
     def local_path(self, path: str) -> Path | None:
         """Return the real path of an object, or `None` where the location is remote."""
+
+    @abstractmethod
+    def in_file_system(self, path: str) -> tuple[Any, str]:
+        """Return a file system of fsspec that holds an object, and the object's path in it, for readers that want parts of it."""
 
     @abstractmethod
     def exists(self, path: str) -> bool:

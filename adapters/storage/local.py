@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import unquote
 
 from lineagelog.adapters.storage.base import Hashed, Progress, Staged, Storage, StoredObject, check_path
@@ -126,6 +126,12 @@ class LocalStorage(Storage):
     def local_path(self, path: str) -> Path:
         """Return the real path of an object."""
         return self._place(path)
+
+    def in_file_system(self, path: str) -> tuple[Any, str]:
+        """Return the local file system, and the absolute path."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem(), str(self._place(path))
 
     def exists(self, path: str) -> bool:
         """Tell whether a file or folder lies at a path."""

@@ -183,6 +183,10 @@ class RemoteStorage(Storage):
         check_path(path)
         return None
 
+    def in_file_system(self, path: str) -> tuple[Any, str]:
+        """Return the file system, with its credentials and settings, and the key."""
+        return self._fs, self._key(path)
+
     def exists(self, path: str) -> bool:
         """Tell whether an object lies at a path or under it."""
         with self._translated(path):

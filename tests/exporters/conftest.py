@@ -28,7 +28,13 @@ from lineagelog.domain.annotation import (
     RecordDefined,
     RecordUpdated,
 )
-from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated, ArtifactVerified
+from lineagelog.domain.artifact import (
+    ArtifactRegistered,
+    ArtifactSeenAgain,
+    ArtifactTrusted,
+    ArtifactUpdated,
+    ArtifactVerified,
+)
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
 from lineagelog.domain.event import Change, Event, NewEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
@@ -207,7 +213,16 @@ def record_rich(log: EventLog) -> Recorder:
     r.start("open", "clean", environment=r.ids["environment"], actor=None)
     r.read("parent", "raw")
     r.read("parent", "folder", role="training set: é")
-    r.save("table", "parent", key="table.parquet", suffix=".parquet", otype="DataFrame", n_observations=150)
+    r.save(
+        "table",
+        "parent",
+        key="table.parquet",
+        suffix=".parquet",
+        otype="DataFrame",
+        n_observations=150,
+        n_variables=1,
+        table_schema={HOSTILE: "double"},
+    )
     r.read("parent", "table")
     r.save(
         "table2",
@@ -221,6 +236,7 @@ def record_rich(log: EventLog) -> Recorder:
     r.read("child", "table2", actor="bob")
     r.save("figure", "child", key="figure.png", suffix=".png", kind="plot", actor="bob")
     r.add("table", ArtifactSeenAgain(run=r.ids["child"]), actor="bob", run="child")
+    r.add("raw", ArtifactTrusted(format="pickle", how="load"), actor="bob", run="child")
     r.add("raw", ArtifactSeenAgain(run=r.ids["child"]), actor="bob", run="child")
     r.flush()
     r.add("figure", ArtifactUpdated(changes={"description": Change(None, "a figure")}), actor="bob")

@@ -30,7 +30,13 @@ from lineagelog.domain.annotation import (
     RecordDefined,
     RecordUpdated,
 )
-from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, ArtifactUpdated, ArtifactVerified
+from lineagelog.domain.artifact import (
+    ArtifactRegistered,
+    ArtifactSeenAgain,
+    ArtifactTrusted,
+    ArtifactUpdated,
+    ArtifactVerified,
+)
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
 from lineagelog.domain.disposal import ArtifactDeleted, ArtifactRestored, ArtifactTrashed
 from lineagelog.domain.event import Change, Context, Event, NewEvent, UnknownEvent
@@ -205,7 +211,9 @@ def history() -> list[NewEvent]:
             ArtifactRegistered(
                 uid=versioned_uid("A" * 16, number), version_number=number, storage=storage, path=f"p/{number}", size_bytes=2**40,
                 hash=f"{number}" * 64, key="data/iris.parquet", run=runs[1] if number else None, transform=newer, revises=previous,
-                n_observations=150, kind="dataset", suffix=".parquet", key_is_virtual=bool(number),
+                n_observations=150, n_variables=2,
+                table_schema={"z": "double", "ä": "string"} if number else None,
+                kind="dataset", suffix=".parquet", key_is_virtual=bool(number),
             ),
         )  # fmt: skip
         versions.append(previous)
@@ -219,6 +227,7 @@ def history() -> list[NewEvent]:
     story.add(versions[1], ArtifactSeenAgain(run=runs[2], transform=newer))
     story.add(versions[1], ArtifactSeenAgain(run=runs[2], transform=newer, description="third time, same edge"))
     story.add(versions[1], ArtifactSeenAgain())
+    story.add(versions[1], ArtifactTrusted(format="pickle", how="load"))
     story.add(
         versions[2],
         ArtifactUpdated(changes={"description": Change(None, "x"), "key": Change("data/iris.parquet", "iris")}),

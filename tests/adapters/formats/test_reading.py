@@ -14,9 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lineagelog.adapters import format as data_format
-from lineagelog.adapters.format import describe_object, load, n_observations, suffix_of, write_dataframe
+from lineagelog.adapters.formats import Contents, Location, format_for, infer, load, suffix_of, table, write
 from lineagelog.domain.errors import ObjectMissingError, StorageError, UnsupportedFormatError
+
+
+def n_observations(path: Path, suffix: str) -> int | None:
+    return infer(Location.of(path), suffix).n_observations
+
+
+def write_dataframe(df: pd.DataFrame, path: Path) -> Contents:
+    return write(format_for(df, path.name)[0], df, path)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +118,7 @@ def test_what_could_run_code_is_refused_unless_trusted(tmp_path: Path) -> None:
 def test_damaged_content_is_one_clear_error(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "object"
     path.write_bytes(b"\x00\xff\xfe{[" if suffix != ".csv" else b"")
-    with pytest.raises(UnsupportedFormatError, match=f"object cannot be read as {suffix}"):
+    with pytest.raises(UnsupportedFormatError, match="object cannot be read as "):
         load(path, suffix)
     with pytest.raises(ObjectMissingError):
         load(tmp_path / "nothing", suffix)
@@ -168,18 +175,6 @@ def test_a_column_that_parquet_cannot_hold_is_named(tmp_path: Path) -> None:
         write_dataframe(pd.DataFrame({"a": [1]}), tmp_path / "no" / "x")
 
 
-class Frame(pd.DataFrame):
-    """A class of a user's own."""
-
-
-def test_describe_object(tmp_path: Path) -> None:
-    assert describe_object(pd.DataFrame({"a": [1, 2]})) == ("DataFrame", 2, ".parquet", "dataset")
-    assert describe_object(Frame({"a": [1]})).otype == "DataFrame"
-    assert describe_object(tmp_path / "f.png") == (None, None, ".png", "plot")
-    assert describe_object("x.csv.gz") == (None, None, ".csv.gz", None)
-    assert describe_object({"a": 1}) == ("dict", None, "", None)
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.text(alphabet='ab",\n\r ', min_size=1), st.text(alphabet="x\n,")), max_size=20))
 def test_records_are_counted_as_the_writer_wrote_them(
@@ -200,7 +195,7 @@ def test_what_cannot_be_counted_is_not_counted(tmp_path: Path, monkeypatch: pyte
     assert n_observations(path, ".csv") == 0
     assert n_observations(path, ".parquet") is None
     assert n_observations(path, ".bin") is None
-    monkeypatch.setattr(data_format, "COUNT_LIMIT_BYTES", 1000)
+    monkeypatch.setattr(table, "COUNT_LIMIT_BYTES", 1000)
     path.write_bytes(b"a\n" * 600)
     assert n_observations(path, ".csv") is None
     path.write_bytes(gzip.compress(b"a\n" * 600))
