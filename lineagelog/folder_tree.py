@@ -128,7 +128,7 @@ def build_tree(
     name: str, files: Iterable[tuple[str, int]], *, max_depth: int = MAX_DEPTH, max_files: int = MAX_FILES
 ) -> Folder:
     """Build a tree from the paths of files, relative to it, and their sizes in bytes."""
-    from lineagelog.adapters.format import suffix_of
+    from lineagelog.adapters.formats import suffix_of
 
     top = Folder(name)
     known: set[str] = set()
