@@ -25,8 +25,9 @@ class ArtifactRegistered(Event, frozen=True):
         storage: Id of the storage location.
         path: Where the bytes lie, relative to the storage root.
         size_bytes: Total size.
-        hash: SHA-256 of the content, 64 hexadecimal characters; of a folder, of its listing (`folder_hash`).
-        hash_type: `sha256` or `sha256-folder`.
+        hash: SHA-256 of the content, 64 hexadecimal characters; of a folder, of its listing (`folder_hash`); of a remote object
+            that nobody has read, of its address, size and ETag.
+        hash_type: `sha256`, `sha256-folder` or `etag`.
         key: Name within the store, a path relative to the storage root or one chosen by the user.
         key_is_virtual: The bytes lie at a path made from the uid, not at the key.
         description: Free text.

@@ -17,6 +17,7 @@ class StorageRegistered(Event, frozen=True):
         type: Protocol: `local`, `s3`, `gs`, `memory`, ….
         region: Region of a cloud location.
         description: Free text.
+        endpoint_url: Address of a server that speaks the protocol of S3 and is not Amazon's.
     """
 
     uid: str
@@ -24,6 +25,7 @@ class StorageRegistered(Event, frozen=True):
     type: str
     region: str | None = None
     description: str | None = None
+    endpoint_url: str | None = None
 
 
 @recorded_as("storage.updated.1")

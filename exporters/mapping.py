@@ -487,7 +487,7 @@ class _Mapper:
 
     def _storage_entities(self) -> Iterator[Statement]:
         ids = self._ids["storages"]
-        for uid, root, type_, region, description, created_at in self._rows(_STORAGES, ids):
+        for uid, root, type_, region, endpoint_url, description, created_at in self._rows(_STORAGES, ids):
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.PLACE),
                 (v.TYPE, v.STORAGE),
@@ -495,6 +495,7 @@ class _Mapper:
                 (v.ROOT, root),
                 (v.STORAGE_TYPE, type_),
                 (v.REGION, region),
+                (v.ENDPOINT, endpoint_url),
                 (v.DESCRIPTION, description),
                 (v.CREATED, moment(created_at)),
             ]
@@ -818,7 +819,7 @@ _INITIATORS: Final = "SELECT i.id FROM runs t JOIN runs i ON i.id = t.initiated_
 _USERS: Final = """
     SELECT t.uid, t.handle, t.name, t.email, t.created_at FROM users t WHERE t.id {these} ORDER BY t.position"""
 _STORAGES: Final = """
-    SELECT t.uid, t.root, t.type, t.region, t.description, t.created_at
+    SELECT t.uid, t.root, t.type, t.region, t.endpoint_url, t.description, t.created_at
     FROM storages t WHERE t.id {these} ORDER BY t.position"""
 _ENVIRONMENTS: Final = """
     SELECT t.id, t.python, t.implementation, t.platform, t.hash, t.packages, t.created_at

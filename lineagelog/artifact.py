@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lineagelog import current, location
+from lineagelog import current, locating, location
 from lineagelog.domain.artifact import ArtifactUpdated, check_key, check_kind
 from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, UnsupportedFormatError
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
+from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.values import check_name, check_text
 from lineagelog.loading import MadeFromObjects, load, open_content, take_object
+from lineagelog.locating import RemoteObject
 from lineagelog.projections.registry import ARTIFACT
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Artifact(MadeFromObjects):
         otype: Type of the object in memory, such as `DataFrame`.
         size: Bytes.
         hash: SHA-256 of the content, or of a folder's listing.
-        hash_type: `sha256` or `sha256-folder`.
+        hash_type: `sha256` or `sha256-folder`; `etag` for a remote object whose bytes were not read.
         n_files: Files of a folder.
         n_observations: Rows of a table, observations of an annotated matrix, length of an array.
         n_variables: Columns of a table, variables of an annotated matrix.
@@ -83,13 +85,14 @@ class Artifact(MadeFromObjects):
         revises: Artifact | None = None,
         run: Run | Literal[False] | None = None,
         skip_hash_lookup: bool = False,
+        checksum: Literal["content", "server"] = "content",
     ) -> None:
         """Describe an artifact; `save()` stores its content and registers it.
 
         Args:
-            data: Path of a file or folder, or an object in memory: a DataFrame, an Arrow table, an annotated matrix, an
-                array, or a dict or list of plain values. A path under a registered storage location is registered where it
-                is; any other content is copied into the default location.
+            data: Path or URL of a file or folder, or an object in memory: a DataFrame, an Arrow table, an annotated matrix, an
+                array, or a dict or list of plain values. A path under a registered storage location, and what lies behind a
+                URL, is registered where it is; any other content is copied into the default location.
             key: Name within the store; new content under a key that exists is the next version of its family. The path
                 relative to the storage root by default, none for content that is copied.
             description: Free text.
@@ -98,10 +101,12 @@ class Artifact(MadeFromObjects):
             revises: A version of the family that this one continues, whatever its key.
             run: Run that made it; the current run by default, `False` for none.
             skip_hash_lookup: Register a new version even if the content is known already.
+            checksum: `content` reads all bytes; `server` takes the word of the remote location for an object that is too large
+                for that: its SHA-256 if there is one, else its ETag (`hash_type` is then `etag`).
 
         Raises:
             ObjectMissingError: The path does not exist.
-            InvalidValueError: A key, kind or text is not acceptable.
+            InvalidValueError: A key, kind or text is not acceptable, or the URL holds a signature or credential.
         """
         self._begin()
         self.key = check_key(key) if key is not None else None
@@ -113,15 +118,25 @@ class Artifact(MadeFromObjects):
         self._source: Path | None = None
         self._object: tuple[Any, Format] | None = None
         self._place: tuple[str, str] | None = None
+        self._remote: RemoteObject | None = None
+        self._checksum = checksum
         self._revises = revises
         if revises is not None:
             revises._need_saved("revises")
             self._need_same_store(revises, "the revised artifact")
             self.key = self.key or revises.key
+        if checksum not in ("content", "server"):
+            raise InvalidValueError("checksum", f"is {checksum!r}; it must be 'content' or 'server'")
         if isinstance(data, str | os.PathLike):
             self._take_path(os.fspath(data))
+        elif isinstance(data, RemoteObject):
+            self._take_remote(data)
         else:
             take_object(self, data)
+        if checksum == "server" and (self._remote is None or self._remote.found.is_folder):
+            raise InvalidValueError(
+                "checksum", "can be 'server' for a single object behind a URL only; leave it out for other content"
+            )
 
     @classmethod
     def from_dir(
@@ -130,13 +145,16 @@ class Artifact(MadeFromObjects):
         """Describe one artifact for each file of a folder; `ln.save(…)` saves them together.
 
         Args:
-            path: The folder.
+            path: The folder, or the URL of one; files behind a URL are registered where they are.
             key: Prefix of the keys; the folder's own place in a registered storage, else its name, by default.
             run: Run that made them; the current run by default.
 
         Raises:
             ObjectMissingError: The folder does not exist.
         """
+        text = os.fspath(path)
+        if locating.is_url(text):
+            return cls._from_remote_dir(text, key, run)
         folder = Path(path)
         if not folder.is_dir():
             raise ObjectMissingError(f"there is no folder {folder}; pass the path of an existing one")
@@ -154,22 +172,32 @@ class Artifact(MadeFromObjects):
             for file in files
         ]
 
+    @classmethod
+    def _from_remote_dir(cls, url: str, key: str | None, run: Run | None) -> list[Artifact]:
+        members = locating.find_all(cls._store_of_class(), url)
+        if not members:
+            raise ObjectMissingError(f"there is no folder {redact_url(url)}; pass the address of an existing one")
+        root = locating.locate(cls._store_of_class(), url).path
+        prefix = check_key(key) if key is not None else None
+        return [
+            cls(
+                member,
+                key=f"{prefix}/{member.address.path.removeprefix(f'{root}/')}" if prefix is not None else None,
+                run=run,
+            )
+            for member in members
+            if location.FOLDER not in member.address.path.removeprefix(root).split("/")
+        ]
+
     def _take_path(self, text: str) -> None:
         from lineagelog.adapters.formats import suffix_of
 
         store = self.store
-        if "://" in text and not text.startswith("file://"):
-            place = store.find_storage(text)
-            if place is None:
-                raise InvalidValueError(
-                    "the artifact path",
-                    f"{text!r} lies under no registered storage; register its bucket or folder first: ln.Storage(root=…).save()",
-                )
-            self._place = place
-            self.suffix = suffix_of(place[1])
-            self.key = self.key or check_key(place[1])
-            if not store.storage_backend(place[0]).exists(place[1]):
-                raise ObjectMissingError(f"there is nothing at {text}; check the address")
+        if locating.is_url(text):
+            remote = locating.find(store, text)
+            if remote is None:
+                raise ObjectMissingError(f"there is nothing at {redact_url(text)}; check the address")
+            self._take_remote(remote)
             return
         path = Path(text.removeprefix("file://")).expanduser()
         try:
@@ -188,6 +216,19 @@ class Artifact(MadeFromObjects):
             self._place = place
             self.key = self.key or check_key(place[1])
 
+    def _take_remote(self, remote: RemoteObject) -> None:
+        from lineagelog.adapters.formats import suffix_of
+
+        name = remote.address.name
+        if location.FOLDER in name.split("/"):
+            raise InvalidValueError(
+                "the artifact path", f"{name} lies inside a store's own folder; pass the object you made it from"
+            )
+        self._remote = remote
+        self.suffix = suffix_of(name) if not remote.found.is_folder or name.endswith(".zarr") else ""
+        self.key = self.key or check_key(name)
+        self.size = remote.found.size_bytes
+
     def _save_new(self) -> None:
         from lineagelog.saving import save_artifacts
 
@@ -202,18 +243,16 @@ class Artifact(MadeFromObjects):
     def path(self) -> Path | UPath:
         """Where the content lies: a local path, or a path of `universal_pathlib`."""
         if not self._saved:
+            if self._remote is not None:
+                address = self._remote.address
+                return locating.path_of(locating.backend(self.store, address), address.path)
             if self._source is None:
                 raise UnsupportedFormatError(
                     "an unsaved artifact of an object in memory has no path; call save() first"
                 )
             return self._source
         backend = self.store.storage_backend(self.storage_id)
-        local = backend.local_path(self.storage_path)
-        if local is not None:
-            return local
-        from upath import UPath
-
-        return UPath(backend.url(self.storage_path))
+        return locating.path_of(backend, self.storage_path)
 
     def cache(self, *, is_run_input: bool | None = None) -> Path:
         """Return a local path of the content, after checking it against the recorded hash.

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lineagelog import current, location, message
+from lineagelog import current, locating, location, message
 from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, Version, place_content
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
@@ -34,7 +34,7 @@ from lineagelog.projections.rows import Readable, RowDict, find_in, find_one
 
 if TYPE_CHECKING:
     from lineagelog.adapters.formats import Contents
-    from lineagelog.adapters.storage import Hashed, Staged
+    from lineagelog.adapters.storage import Hashed, Staged, Storage
     from lineagelog.artifact import Artifact
     from lineagelog.collection import Collection
     from lineagelog.run import Run
@@ -54,7 +54,11 @@ class _Draft:
     path: str
     staged: Staged | None
     run: Run | None
-    committed: bool = False
+
+    @property
+    def is_committed(self) -> bool:
+        """Its bytes have been copied into the store and got their name."""
+        return self.staged is not None and self.staged.committed
 
 
 def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
@@ -71,9 +75,9 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
         drafts = [_prepare(store, artifact, stack) for artifact in artifacts]
         _check_runs(store.log.database, drafts)
         for attempt in range(_RETRIES):
-            events, existing, unknown = _decide(store, drafts)
             try:
-                _commit(drafts, existing)
+                events, existing, unknown = _decide(store, drafts)
+                _commit(store, drafts, existing)
                 recorded = store.append(events, guard=partial(_check_still, drafts, unknown))
             except StoreUnavailableError:
                 # The append may have gone through all the same, so its content must stay.
@@ -91,7 +95,7 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
             break
         rows = _saved_rows(store, recorded, existing)
         for draft, same in zip(drafts, existing, strict=True):
-            if same is not None and draft.committed:
+            if same is not None and draft.is_committed:
                 store.storage_backend(draft.storage_id).delete(draft.path)
             _adopt(store, draft, rows[same if same is not None else draft.id], same)
             if draft.run is not None:
@@ -119,13 +123,15 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
     record_id = new_id()
     run = run_of(artifact)
     label = f"hashing {artifact.key or artifact.suffix}"
+    if artifact._remote is not None:
+        artifact._place = locating.register(store, artifact._remote.address)
     if artifact._place is not None:
         storage_id, path = artifact._place
         backend = store.storage_backend(storage_id)
         with byte_progress(label, artifact.size or 0) as progress:
-            hashed = backend.hash_in_place(path, progress)
+            hashed = _vouched(artifact, backend, path) or backend.hash_in_place(path, progress)
         fmt = format_of(artifact.suffix)
-        if fmt is not None and fmt.infer is not None:
+        if fmt is not None and fmt.infer is not None and artifact._checksum == "content":
             local = backend.local_path(path)
             place = Location.of(local) if local is not None else Location(path, None, *backend.in_file_system(path))
             _describe(artifact, infer(place, artifact.suffix))
@@ -151,6 +157,19 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
 def _describe(artifact: Artifact, contents: Contents) -> None:
     artifact.n_observations, artifact.n_variables = contents.n_observations, contents.n_variables
     artifact.table_schema = dict(contents.table_schema) if contents.table_schema is not None else None
+
+
+def _vouched(artifact: Artifact, backend: Storage, path: str) -> Hashed | None:
+    """Take the word of the location for what it holds, if that was asked for."""
+    if artifact._checksum != "server":
+        return None
+    hashed = backend.vouched_hash(path)
+    if hashed.hash_type == "etag":
+        message.info(
+            f"{backend.url(path)} was not read, and its server keeps no SHA-256 of it: its ETag is recorded in place of a hash, "
+            "by which a later check sees whether it is the same object, not whether its bytes are right"
+        )
+    return hashed
 
 
 def run_of(artifact: Artifact | Collection) -> Run | None:
@@ -258,11 +277,13 @@ def _is_intact(store: Store, artifact_id: str, draft: _Draft) -> bool:
     if row is None or (row["storage_id"], row["storage_path"]) == (draft.storage_id, draft.path):
         # Another of the same call, or the very file that has just been read.
         return True
+    from lineagelog.adapters.storage import verify
+
     try:
-        found = store.storage_backend(row["storage_id"]).hash_in_place(row["storage_path"])
+        verify(store.storage_backend(row["storage_id"]), row["storage_path"], row["hash"], row["hash_type"])
     except StorageError:
         return False
-    return found.hash == str(row["hash"])
+    return True
 
 
 def _check_family(key: str, latest: Version | None, stem: str | None) -> None:
@@ -339,17 +360,19 @@ def _known_contents(
     return contents, {row["id"]: row["revision"] for row in rows}, {row["id"]: row["run_id"] for row in rows}
 
 
-def _commit(drafts: Sequence[_Draft], existing: Sequence[str | None]) -> None:
+def _commit(store: Store, drafts: Sequence[_Draft], existing: Sequence[str | None]) -> None:
+    waiting: dict[str, list[tuple[Staged, str]]] = {}
     for draft, same in zip(drafts, existing, strict=True):
-        if draft.staged is not None and same is None and not draft.committed:
-            draft.staged.commit(draft.path)
-            draft.committed = True
+        if draft.staged is not None and same is None and not draft.staged.committed:
+            waiting.setdefault(draft.storage_id, []).append((draft.staged, draft.path))
+    for storage_id, staged in waiting.items():
+        store.storage_backend(storage_id).commit_all(staged)
 
 
 def _remove(store: Store, drafts: Sequence[_Draft]) -> None:
     """Take away content whose registration was refused."""
     for draft in drafts:
-        if draft.committed:
+        if draft.is_committed:
             store.storage_backend(draft.storage_id).delete(draft.path)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import re
+from typing import Any, Final
 
+from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.ids import STORAGE_UID_LENGTH, new_id, new_uid
 from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered, StorageUpdated
 from lineagelog.domain.values import check_name, check_text
@@ -14,6 +16,8 @@ from lineagelog.projections.registry import STORAGE
 from lineagelog.projections.rows import RowDict, find
 from lineagelog.record import BaseRecord
 from lineagelog.store import Store
+
+_ENDPOINT: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:_]+(?:/[A-Za-z0-9.\-_/]*)?")
 
 
 class Storage(BaseRecord):
@@ -25,6 +29,7 @@ class Storage(BaseRecord):
         root: Absolute path or URL.
         type: `local`, `s3`, `gs`, ….
         region: Region of a cloud location.
+        endpoint_url: Address of a server that speaks the protocol of S3 and is not Amazon's.
         description: Free text.
     """
 
@@ -34,17 +39,25 @@ class Storage(BaseRecord):
     root: str
     type: str
     region: str | None
+    endpoint_url: str | None
     description: str | None
     updated_at: Any
 
     def __init__(
-        self, root: str | os.PathLike[str], *, region: str | None = None, description: str | None = None
+        self,
+        root: str | os.PathLike[str],
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        description: str | None = None,
     ) -> None:
         """Describe a location; `save()` registers it.
 
         Args:
             root: Folder or URL; credentials are taken out, they belong into the environment.
             region: Region of a cloud location.
+            endpoint_url: Address of a server that speaks the protocol of S3 and is not Amazon's, such as
+                `https://minio.example.org`; the environment's `AWS_ENDPOINT_URL` wins.
             description: Free text.
         """
         from lineagelog.adapters.storage import normalise_root
@@ -52,6 +65,7 @@ class Storage(BaseRecord):
         self._begin()
         self.root, self.type = normalise_root(os.fspath(root))
         self.region = check_name(region, "the storage region") if region is not None else None
+        self.endpoint_url = _check_endpoint(endpoint_url) if endpoint_url is not None else None
         self.description = check_text(description, "the description") if description is not None else None
 
     def make_default(self) -> Storage:
@@ -87,18 +101,46 @@ class Storage(BaseRecord):
         from lineagelog.adapters.storage import open_storage
 
         # A kind of location that cannot be opened here is refused before it is on record.
-        open_storage(self.store.resolve_root(self.root))
+        open_storage(self.store.resolve_root(self.root), region=self.region, endpoint_url=self.endpoint_url)
         fact = StorageRegistered(
             uid=new_uid(STORAGE_UID_LENGTH),
             root=self.root,
             type=self.type,
             region=self.region,
+            endpoint_url=self.endpoint_url,
             description=self.description,
         )
         (recorded,) = self.store.append([self.store.new_event(fact, new_id())])
         self._load(self.store, inserted_row(recorded))
 
+    def _save_changes(self, reason: str | None) -> None:
+        super()._save_changes(reason)
+        # It is opened with its new settings from now on.
+        self.store._storages.pop(self.id, None)
+
+    def _check_field(self, name: str, value: Any) -> Any:
+        if name == "endpoint_url" and value is not None:
+            return _check_endpoint(value)
+        return super()._check_field(name, value)
+
     def _load(self, store: Store, row: RowDict) -> None:
         super()._load(store, row)
         if self.type == "local" and store.folder is not None:
             self.__dict__["root"] = store.resolve_root(self.root)
+
+
+def _check_endpoint(value: object) -> str:
+    """Accept the address of a server; what could be a credential must not be recorded.
+
+    Raises:
+        InvalidValueError: It is not the address of a server, or holds more than that.
+    """
+    text = check_name(value, "the endpoint URL")
+    match = _ENDPOINT.fullmatch(text)
+    if match is None:
+        raise InvalidValueError(
+            "the endpoint URL",
+            "must be the address of a server alone, such as https://minio.example.org:9000; a user name, password or query "
+            "does not belong in it: credentials come from the environment",
+        )
+    return text.rstrip("/")

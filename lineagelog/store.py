@@ -484,7 +484,9 @@ class Store:
             row = find_one(self.log.database, schema.STORAGES, id=storage_id)
             if row is None:
                 raise StorageError(f"the storage {storage_id} is not registered in {self.name}")
-            backend = self._storages[storage_id] = open_storage(self.resolve_root(row["root"]))
+            backend = self._storages[storage_id] = open_storage(
+                self.resolve_root(row["root"]), region=row["region"], endpoint_url=row["endpoint_url"]
+            )
         return backend
 
     def resolve_root(self, recorded: str) -> str:
@@ -503,10 +505,11 @@ class Store:
         Returns:
             Id of the location and the path relative to its root, or `None`.
         """
+        from lineagelog.adapters.storage import normalise_root
+
+        kind = normalise_root(path)[1] if "://" in path else "local"
         found: tuple[Id, str] | None = None
-        for row in find(self.log.database, schema.STORAGES):
-            if ("://" in path) != (row["type"] != "local"):
-                continue
+        for row in find(self.log.database, schema.STORAGES, type=kind):
             relative = self.storage_backend(row["id"]).relative(path)
             if relative is not None and (found is None or len(relative) < len(found[1])):
                 found = Id(row["id"]), relative

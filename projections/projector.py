@@ -154,7 +154,7 @@ def _store_created(e: RecordedEvent, fact: store.StoreCreated) -> Sequence[Opera
 @_handles(storage.StorageRegistered)
 def _storage_registered(e: RecordedEvent, fact: storage.StorageRegistered) -> Sequence[Operation]:
     row = (
-        e.position, e.stream, e.version, fact.uid, fact.root, fact.type, fact.region, fact.description, None,
+        e.position, e.stream, e.version, fact.uid, fact.root, fact.type, fact.region, fact.endpoint_url, fact.description, None,
         e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     return ((_INSERT_STORAGE, row),)

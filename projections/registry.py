@@ -200,7 +200,7 @@ STORAGE: Final = Registry(
         "created_by": Relation("User", "created_by_id", doc="user who added it"),
         "artifacts": Relation("Artifact", "id", "storage_id", many=True, doc="artifacts whose bytes lie here"),
     },
-    mutable=("description", "region"),
+    mutable=("description", "region", "endpoint_url"),
     search=("root", "description", "uid"),
     shown=("uid", "root", "type", "region", "description", "created_at"),
     lookup_field="root",

@@ -62,6 +62,7 @@ STORAGES: Final = Table(
         Column("root", doc="absolute path or URL"),
         Column("type", doc="local, s3, gs, …"),
         Column("region", null=True, doc="region of a cloud location"),
+        Column("endpoint_url", null=True, doc="address of a server that speaks the protocol of S3 and is not Amazon's"),
         Column("description", null=True, doc="free text"),
         Column("checked_at", "time", null=True, doc="when all its content was last read and compared"),
         _CREATED_AT, _UPDATED_AT, _CREATED_BY,

@@ -8,7 +8,7 @@ is known already, and `discard` it. A writer that is killed leaves a temporary n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -125,10 +125,12 @@ class Storage(ABC):
     Attributes:
         root: Absolute local path, or URL without credentials.
         type: `local`, or the protocol of the URL: `s3`, `gs`, `memory`, ….
+        options: What another program of fsspec needs beside the URL to reach it; no credentials.
     """
 
     root: str
     type: str
+    options: Mapping[str, Any] = {}
 
     @abstractmethod
     def stage_file(self, source: Path, progress: Progress | None = None) -> Staged:

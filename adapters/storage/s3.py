@@ -98,8 +98,11 @@ class S3Storage(RemoteStorage):
         self._endpoint_url = given.pop("endpoint_url", None) or in_environment or endpoint_url
         self._region = region
         self._credentials = {name: given[name] for name in ("key", "secret", "token") if name in given}
-        clients = {"region_name": region} if region is not None else {}
-        super().__init__(root, "s3", options={"endpoint_url": self._endpoint_url, "client_kwargs": clients, **given})
+        self.options = {
+            "endpoint_url": self._endpoint_url,
+            "client_kwargs": {"region_name": region} if region is not None else {},
+        }
+        super().__init__(root, "s3", options={**self.options, **given})
         self._bucket, _, self._prefix = root.removeprefix("s3://").partition("/")
         self._connected: tuple[int, Any] | None = None
         self._connecting = threading.Lock()
