@@ -227,7 +227,8 @@ class FeatureValuesSet(Event, frozen=True):
     """Values of features were set on an artifact, run or collection; it stands in that record's stream.
 
     Attributes:
-        values: Feature id to the value before, `None` if there was none, and the value after.
+        values: Feature id to the value before, `None` if there was none, and the value after; `None` after says that the record
+            has the feature, without a value.
         subject: Registry of the record: `Artifact`, `Run` or `Collection`.
     """
 

@@ -317,12 +317,12 @@ class AnnotationMapper:
             target = _target(artifact, run, collection)
             if target is None:
                 continue
-            body: tuple[Name, Value] = (v.VALUE, _typed_value(dtype, value))
+            body: tuple[Name, Value | None] = (v.VALUE, _typed_value(dtype, value))
             if label is not None:
                 body = (v.HAS_BODY, _name("label", label))
             elif record is not None:
                 body = (v.HAS_BODY, _name("record", record))
-            says_value = ((v.TYPE, v.FEATURE_VALUE), (v.OF_FEATURE, _name("feature", feature)), body)
+            says_value = present([(v.TYPE, v.FEATURE_VALUE), (v.OF_FEATURE, _name("feature", feature)), body])
             name = f"{position}-{place}"
             yield _Annotation(position, name, _time(at), target, says_value, end, ended_at)
 
@@ -350,9 +350,11 @@ def _dates(created_at: str, updated_at: str) -> list[tuple[Name, Value | None]]:
     return [(v.CREATED, moment(created_at)), (v.MODIFIED, modified)]
 
 
-def _typed_value(dtype: str, text: str) -> Value:
+def _typed_value(dtype: str, text: str) -> Value | None:
     """Give a value the XSD type that its feature promises; a value of another form keeps the type it has in the log."""
     value = _json.decode(text)
+    if value is None:
+        return None
     if isinstance(value, str):
         if dtype == "datetime" and TIME.fullmatch(value):
             return Moment(value)

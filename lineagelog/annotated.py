@@ -41,7 +41,7 @@ class AnnotatedRecord(BaseRecord):
 
     @property
     def features(self) -> FeatureValues:
-        """Its values of features: `features.add_values({…})`, `get_values()`, `remove_values(…)`."""
+        """Its features and their values: `features.add_values({…})`, `add(feature)`, `get_values()`, `remove_values(…)`."""
         from lineagelog.measuring import FeatureValues
 
         return FeatureValues(self)

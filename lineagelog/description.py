@@ -60,8 +60,8 @@ def _add_annotations(tree: Tree, record: AnnotatedRecord) -> None:
     if features:
         branch = tree.add(Text("Features", style="bold"))
         for row in features:
-            line = f"{row['feature']}: {row['dtype']} = {_line(row['value'])} {row['unit'] or ''}".rstrip()
-            branch.add(Text(clean(line)))
+            value = f" = {_line(row['value'])}" if row["value"] is not None else ""
+            branch.add(Text(clean(f"{row['feature']}: {row['dtype']}{value} {row['unit'] or ''}".rstrip())))
     branch = tree.add(Text("Labels", style="bold"))
     for name in ("ulabels", "records", "projects"):
         _add(branch, name, getattr(record, name))

@@ -21,6 +21,7 @@ from lineagelog.domain.event import Change
 from lineagelog.domain.values import parse_time
 from lineagelog.feature import Feature
 from lineagelog.projections import schema
+from lineagelog.projections.features import WITHOUT_VALUE
 from lineagelog.projections.registry import REGISTRIES
 from lineagelog.projections.rows import RowDict, find, find_in
 from lineagelog.record import BaseRecord
@@ -49,6 +50,25 @@ class FeatureValues:
         self._subject = subject
         self._database = subject.store.log.database
 
+    def add(self, features: str | Feature | Iterable[str | Feature], *, reason: str | None = None) -> None:
+        """Say that the record has features, such as columns of a table, without a value; `add_values` sets values.
+
+        Args:
+            features: A feature or several, by name, synonym or record; nothing is recorded of those that it has already.
+            reason: Why; kept with the change.
+
+        Raises:
+            RecordNotFoundError: There is no such feature.
+        """
+        wanted = self._ids(features)
+
+        def decide(_: RowDict) -> Event | None:
+            there = self._stored(wanted)
+            changes = {feature_id: Change(old=None, new=None) for feature_id in wanted if feature_id not in there}
+            return FeatureValuesSet(values=changes, subject=self._subject.registry.name) if changes else None
+
+        self._subject.store.append_next(self._subject.registry.table, self._subject.id, decide, reason=reason)
+
     def add_values(self, values: Mapping[str | Feature, Any], *, reason: str | None = None) -> None:
         """Set values, in place of those that are there; one event with old and new values, none if nothing changes.
 
@@ -62,7 +82,10 @@ class FeatureValues:
             InvalidValueError: A value is not of the feature's type.
         """
         if not isinstance(values, Mapping):
-            raise TypeError(f"add_values() takes a dictionary of features to values, not {type(values).__name__}")
+            raise TypeError(
+                f"add_values() takes a dictionary of features to values, not {type(values).__name__}; features without a value are "
+                "put on by add()"
+            )
         plain: dict[str, Any] = {}
         for feature, value in self._resolve(values).values():
             category = _registry_of(feature["dtype"])
@@ -81,11 +104,26 @@ class FeatureValues:
 
         self._subject.store.append_next(self._subject.registry.table, self._subject.id, decide, reason=reason)
 
-    def get_values(self) -> dict[str, Any]:
+    def get_values(self, features: str | Feature | Iterable[str | Feature] | None = None) -> dict[str, Any]:
         """Return the values by the names of their features, in the order in which they were set.
 
         Dates and times are Python's, times aware; categories of a registry are given by name.
+
+        Args:
+            features: A feature or several, by name, synonym or record; all that have a value by default.
+
+        Raises:
+            RecordNotFoundError: There is no such feature.
         """
+        wanted = None if features is None else self._ids(features)
+        return {
+            feature["name"]: value
+            for feature, value in self._read()
+            if value is not None and (wanted is None or feature["id"] in wanted)
+        }
+
+    def _read(self) -> list[tuple[RowDict, Any]]:
+        """Read the features that the record has, each with its value or `None`."""
         rows = find(self._database, schema.FEATURE_VALUES, subject_id=self._subject.id)
         rows.sort(key=lambda row: (row["position"], row["place"]))
         features = {
@@ -93,23 +131,23 @@ class FeatureValues:
             for row in find_in(self._database, schema.FEATURES, "id", [row["feature_id"] for row in rows])
         }
         names = self._category_names(rows, features)
-        return {
-            features[row["feature_id"]]["name"]: _to_python(features[row["feature_id"]]["dtype"], row, names)
-            for row in rows
-        }
+        return [
+            (features[row["feature_id"]], _to_python(features[row["feature_id"]]["dtype"], row, names)) for row in rows
+        ]
 
-    def remove_values(self, features: str | Feature | Iterable[str | Feature], *, reason: str | None = None) -> None:
-        """Remove values; one event with the values that were there, none if there were none.
+    def remove_values(
+        self, features: str | Feature | Iterable[str | Feature] | None = None, *, reason: str | None = None
+    ) -> None:
+        """Take features off, with their values; one event with the values that were there, none if there were none.
 
         Args:
-            features: A feature or several, by name, synonym or record.
+            features: A feature or several, by name, synonym or record; all by default.
             reason: Why; kept with the change.
 
         Raises:
             RecordNotFoundError: There is no such feature.
         """
-        given = [features] if isinstance(features, str | Feature) else list(features)
-        wanted = [feature["id"] for feature, _ in self._resolve(dict.fromkeys(given)).values()]
+        wanted = None if features is None else self._ids(features)
 
         def decide(_: RowDict) -> Event | None:
             changes = {
@@ -120,12 +158,10 @@ class FeatureValues:
         self._subject.store.append_next(self._subject.registry.table, self._subject.id, decide, reason=reason)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return the values as a table: `dtype`, `unit`, `value`; the index is the name of the feature."""
+        """Return the features as a table: `dtype`, `unit`, `value`; the index is the name of the feature."""
         import pandas as pd
 
-        values = self.get_values()
-        rows = {row["name"]: row for row in find_in(self._database, schema.FEATURES, "name", list(values))}
-        data = [(name, rows[name]["dtype"], rows[name]["unit"], value) for name, value in values.items()]
+        data = [(feature["name"], feature["dtype"], feature["unit"], value) for feature, value in self._read()]
         return pd.DataFrame(data, columns=["feature", "dtype", "unit", "value"], dtype=object).set_index("feature")
 
     def __getitem__(self, name: str) -> Any:
@@ -135,10 +171,14 @@ class FeatureValues:
         return iter(self.get_values())
 
     def __len__(self) -> int:
-        return len(find(self._database, schema.FEATURE_VALUES, subject_id=self._subject.id))
+        return len(self.get_values())
 
     def __repr__(self) -> str:
         return f"<FeatureValues {self.get_values()!r}>"
+
+    def _ids(self, features: str | Feature | Iterable[str | Feature]) -> list[str]:
+        given = [features] if isinstance(features, str | Feature) else list(features)
+        return list(self._resolve(dict.fromkeys(given)))
 
     def _resolve(self, given: Mapping[str | Feature, Any]) -> dict[str, tuple[RowDict, Any]]:
         """Find the features that are meant, and put them with what was given: feature id to both."""
@@ -179,8 +219,11 @@ class FeatureValues:
             )
         return {name: synonyms[name] for name in unknown}
 
-    def _stored(self, feature_ids: list[str]) -> dict[str, str]:
-        """Read the present values of some features, as JSON text."""
+    def _stored(self, feature_ids: list[str] | None) -> dict[str, str]:
+        """Read the present values of some features, or of all, as JSON text."""
+        if feature_ids is None:
+            rows = find(self._database, schema.FEATURE_VALUES, subject_id=self._subject.id)
+            return {row["feature_id"]: row["value"] for row in rows}
         rows = find_in(self._database, schema.FEATURE_VALUES, "feature_id", feature_ids, subject_id=self._subject.id)
         values = {row["feature_id"]: row["value"] for row in rows}
         return {feature_id: values[feature_id] for feature_id in feature_ids if feature_id in values}
@@ -216,7 +259,7 @@ class FeatureValues:
         wanted: dict[str, list[str]] = {}
         for row in rows:
             registry = _registry_of(features[row["feature_id"]]["dtype"])
-            if registry is not None:
+            if registry is not None and row["value"] != WITHOUT_VALUE:
                 wanted.setdefault(registry, []).append(row["text_value"])
         return {
             found["id"]: found["name"]
@@ -237,6 +280,8 @@ def _decoded(text: str | None) -> Any:
 
 def _to_python(dtype: str, row: RowDict, names: Mapping[str, str]) -> Any:
     value = msgspec.json.decode(row["value"])
+    if value is None:
+        return None
     if dtype == "date":
         return date.fromisoformat(value)
     if dtype == "datetime":

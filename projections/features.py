@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from lineagelog.projections.rows import Readable, find_in
 from lineagelog.projections.schema import FEATURE_VALUES, FEATURES
+
+WITHOUT_VALUE: Final = "null"
+"""What stands for the value of a feature that a record has, without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +46,7 @@ def read_values(reader: Readable, subject_ids: Sequence[str]) -> dict[str, dict[
     """
     found: dict[str, dict[str, Any]] = {}
     for row in find_in(reader, FEATURE_VALUES, "subject_id", subject_ids):
+        if row["value"] == WITHOUT_VALUE:
+            continue
         found.setdefault(row["feature_id"], {})[row["subject_id"]] = msgspec.json.decode(row["value"])
     return found

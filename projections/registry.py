@@ -149,7 +149,7 @@ def _annotated_with(kind: str, what: str) -> dict[str, Relation]:
 def _measured_on() -> dict[str, Relation]:
     through = Through(schema.FEATURE_VALUES, "feature_id", "subject_id", mixed=True)
     return {
-        name: Relation(target, many=True, through=through, doc=f"{name} with a value of this feature")
+        name: Relation(target, many=True, through=through, doc=f"{name} that have this feature")
         for name, target in (("artifacts", "Artifact"), ("runs", "Run"), ("collections", "Collection"))
     }
 
@@ -171,6 +171,9 @@ _ANNOTATIONS: Final = {
     "records": _links("record", "Record", "records it has as labels"),
     "projects": _links("project", "Project", "projects it belongs to"),
     "project": _links("project", "Project", "projects it belongs to, by a shorter name"),
+    "features": Relation(
+        "Feature", many=True, through=Through(schema.FEATURE_VALUES, "subject_id", "feature_id"), doc="features it has"
+    ),
 }
 
 USER: Final = Registry(

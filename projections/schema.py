@@ -290,7 +290,7 @@ FEATURE_VALUES: Final = Table(
         Column("place", "int", doc="order within the event, from 0"),
         Column("subject_id", "id", doc="the artifact, run or collection"),
         Column("feature_id", "id", doc="the feature"),
-        Column("value", "json", doc="the value"),
+        Column("value", "json", doc="the value; null says that the record has the feature, without a value"),
         Column("text_value", null=True, doc="the value, if it is text, a date, a time, or the id of a category"),
         Column("number_value", "real", null=True, doc="the value, if it is a number; 1 and 0 for true and false"),
         Column("at", "time", doc="when"),

@@ -419,8 +419,9 @@ class _Writer:
             source = sa.case((nested, level.c.value), else_=self.literal("{}"))
         first = start + len(path)
         if not levels:
-            # The column itself: never empty, so it only has to be looked at as a whole.
-            return sa.true() if operator == "not_null" else sa.false()
+            # The column itself, looked at as a whole; JSON is stored in one form.
+            nothing = self.literal("null")
+            return column != nothing if operator == "not_null" else column == nothing
         kind, atom = levels[-1].c.type, levels[-1].c.atom
         number_kinds = [self.literal("integer"), self.literal("real")]
         if operator in ("null", "not_null"):

@@ -382,6 +382,19 @@ def test_a_value_that_replaced_another_came_of_the_activity_that_ended_it(statem
     assert counts[4] not in ended(statements)
 
 
+def test_a_feature_without_a_value_is_an_annotation_without_one(basics: Any, exporting: Any) -> None:
+    basics.save("table", None)
+    basics.add("weight", FeatureDefined(uid="F00000weight", name="weight", dtype="float"))
+    basics.value("table", "Artifact", {"weight": None})
+    basics.value("table", "Artifact", {"weight": 0.5})
+    basics.flush()
+    found = exporting.statements(basics.log)
+    told = {
+        tuple(values(entity, "ll:value")): entity.id in ended(found) for entity in annotations(found, "ll:FeatureValue")
+    }
+    assert told == {(): True, (0.5,): False}
+
+
 def test_a_parent_is_an_annotation_of_the_child(statements: list[Any]) -> None:
     found = {
         (values(entity, "oa:hasTarget")[0], values(entity, "oa:hasBody")[0], entity.id in ended(statements))

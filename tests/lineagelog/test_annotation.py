@@ -195,6 +195,45 @@ def test_a_new_value_takes_the_place_of_the_old_one_in_one_event(store: Store, s
     assert subject.features.get_values() == {}
 
 
+def test_a_feature_is_put_on_without_a_value_and_gets_one_later(
+    store: Store, subject: Any, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = getattr(ln, subject.registry.name)
+    cell = ln.Feature(name="cell_type", dtype="cat[ULabel]", synonyms=["cell"]).save()
+    gc, count = ln.Feature(name="gc", dtype=float).save(), ln.Feature(name="n", dtype=int).save()
+    before = store.log.head().position
+    subject.features.add([cell, "gc"], reason="columns")
+    subject.features.add("cell")
+    ((event),) = store.events(after=before)
+    assert (event.fact.values.keys(), event.reason) == ({cell.id, gc.id}, "columns")
+    assert (subject.features.get_values(), len(subject.features), "gc" in subject.features) == ({}, 0, False)
+    # It has the feature, and no value: queries for a value pass it over.
+    assert list(registry.filter(features=cell)) == list(registry.filter(features__name="gc")) == [subject]
+    assert not registry.filter(cell_type__isnull=False).exists()
+    assert subject in list(registry.filter(gc__isnull=True))
+    assert registry.filter(uid=subject.uid).to_dataframe(include="features__name").iloc[0]["features__name"] == [
+        "cell_type",
+        "gc",
+    ]
+    assert "gc" not in registry.filter(uid=subject.uid).to_dataframe(include="features")
+    capsys.readouterr()
+    subject.describe()
+    assert "cell_type: cat[ULabel]\n" in capsys.readouterr().out
+    subject.features.add_values({"gc": 0.5, "n": 1})
+    assert subject.features.get_values() == {"gc": 0.5, "n": 1}
+    assert subject.features.get_values("gc") == subject.features.get_values([gc, cell]) == {"gc": 0.5}
+    assert list(registry.filter(gc__gte=0.5)) == [subject]
+    subject.features.add([gc, count])
+    assert subject.features.get_values() == {"gc": 0.5, "n": 1}
+    subject.features.remove_values()
+    assert subject.features.to_dataframe().empty
+    assert not registry.filter(features__isnull=False).exists()
+    refused(errors.RecordNotFoundError, lambda: subject.features.add("cel_type"), "did you mean 'cell_type'")
+    refused(errors.RecordNotFoundError, lambda: subject.features.get_values("nothing"), "the name 'nothing'")
+    with pytest.raises(TypeError, match=r"put on by add\(\)"):
+        subject.features.add_values([gc])
+
+
 def test_a_synonym_names_the_feature(store: Store, subjects: dict[str, Any]) -> None:
     ln.Feature(name="temperature", dtype=float, synonyms=["temp"]).save()
     subjects["Artifact"].features.add_values({"temp": 37.5})
