@@ -357,9 +357,11 @@ class _Writer:
                     same.c.word == self.value(start),
                     same.c.position == table.c.position,
                 )
+                # PostgreSQL would turn an EXISTS into a list of all such rows; a single value it looks up for each row.
+                held = whole.limit(sa.literal_column("1")).correlate(table).scalar_subquery().is_not(None)
                 found[0] = found[0].where(words.c.word > self.value(start))
                 among = table.c.position.in_(sa.union_all(*(one.correlate(None) for one in found)))
-                among = sa.or_(whole.correlate(table).exists(), among)
+                among = sa.or_(held, among)
             tests.append(among)
             start += length
         return sa.and_(*tests)

@@ -27,9 +27,11 @@ _MAX_BEGINNINGS: Final = 8
 # The oldest block of the scripts that are written without spaces, CJK Radicals Supplement; Hangul comes with them.
 _FIRST_UNSPACED: Final = 0x2E80
 
-# Both are matched against the kinds of the characters, see `_Kinds`.
+# Both are matched against the kinds of the characters, see `_Kinds`. The second stops at each place where a word begins, and
+# holds the word as its group.
 _RUN: Final = re.compile("i+|[9Aa]+")
-_BEGINNING: Final = re.compile("9+|A+(?=Aa)|A?a+|A+|i")
+_LENGTH: Final = f"{{1,{MAX_WORD_LENGTH}}}"
+_BEGINNING: Final = re.compile(f"(?=(i{_LENGTH}|[9Aa]{_LENGTH}))(?:9+|A+(?=Aa)|A?a+|A+|i)")
 
 
 class _Kinds(dict[int, str]):
@@ -58,13 +60,15 @@ def words_of(text: str) -> list[str]:
     """
     plain, kinds = _read(text)
     words: dict[str, None] = {}
-    for run in _RUN.finditer(kinds):
-        start, end = run.span()
-        limit = end if kinds[start] == "i" else _MAX_BEGINNINGS
-        for number, beginning in enumerate(_BEGINNING.finditer(kinds, start, end)):
-            if number >= limit or len(words) >= MAX_WORDS:
+    reached = n_beginnings = 0
+    for beginning in _BEGINNING.finditer(kinds):
+        start, end = beginning.span(1)
+        n_beginnings = n_beginnings + 1 if start == reached and kinds[start - 1] != "i" else 1
+        reached = beginning.end()
+        if n_beginnings <= _MAX_BEGINNINGS or kinds[start] == "i":
+            words[_fold(plain, start, end)] = None
+            if len(words) == MAX_WORDS:
                 break
-            words[_fold(plain, beginning.start(), end)] = None
     return list(words)
 
 

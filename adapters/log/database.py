@@ -31,14 +31,17 @@ class UniquenessError(ConstraintError):
         return f"another row of {self.table} has the same {', '.join(self.columns)} already"
 
 
-def lacking_table(name: str, table: str) -> str:
-    """Say that a table is not there, and how it is made.
+def lacking(name: str, what: str) -> str:
+    """Say that a table or column is not there, and how it is made.
 
     Args:
         name: The database as an error may call it.
-        table: What the driver says of the table.
+        what: The driver's words.
     """
-    return f"{name} lacks a table ({table}): an older version has made it, or it was removed; `prov rebuild` makes it from the log"
+    return (
+        f"{name} lacks a table or column ({what}): an older version has made the store, or somebody removed it; "
+        "`prov rebuild` makes it from the log"
+    )
 
 
 class Transaction(ABC):

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, lacking_table
+from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, lacking
 from lineagelog.adapters.log.schema import REFUSE_BODY, TRIGGERS
 from lineagelog.domain.errors import (
     InvalidValueError,
@@ -345,8 +345,8 @@ def _translated(name: str) -> Iterator[None]:
         raise StoreBusyError(
             f"other writers have held the log of {name} for {_LOCK_TIMEOUT}; nothing was recorded, try again"
         ) from exc
-    except errors.UndefinedTable as exc:
-        raise StorageError(lacking_table(name, exc.diag.message_primary or "")) from exc
+    except (errors.UndefinedTable, errors.UndefinedColumn) as exc:
+        raise StorageError(lacking(name, _first_line(exc))) from exc
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
         raise StoreUnavailableError(
             f"{name} cannot be reached: {_first_line(exc)}; check that the server runs and the URL is right, then try again"

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, lacking_table
+from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, lacking
 from lineagelog.adapters.log.schema import TRIGGERS
 from lineagelog.domain.errors import (
     LineageLogError,
@@ -385,8 +385,8 @@ def _translated(name: str) -> Iterator[None]:
             raise StoreReadOnlyError(f"{name} can be read but not written; nothing was recorded ({exc})") from exc
         if "locked" in text or "unable to open" in text or "disk" in text or "full" in text:
             raise StoreUnavailableError(f"{name} cannot be used now: {exc}; nothing was recorded, try again") from exc
-        if text.startswith("no such table: "):
-            raise StorageError(lacking_table(name, text.removeprefix("no such table: "))) from exc
+        if text.startswith(("no such table", "no such column")) or "has no column named" in text:
+            raise StorageError(lacking(name, text)) from exc
         raise StorageError(f"{name} could not carry out a statement: {exc}") from exc
     except sqlite3.ProgrammingError as exc:
         raise StorageError(f"{name} could not carry out a statement: {exc}") from exc
