@@ -30,6 +30,9 @@ _INT_LIMIT: Final = 2**63
 # Unicode Bidirectional Algorithm 2.1-2.4: these reorder the text around them and so can disguise a name.
 _BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
+# Nobody sees these; two names that differ by them only would look alike. Joiners are not among them: some scripts need them.
+_INVISIBLE: Final = frozenset("\u00ad\u180e\u200b\u2060\u2061\u2062\u2063\u2064\ufeff")
+
 
 def check_name(value: object, what: str) -> str:
     """Accept a one-line name or key, and return its normal form.
@@ -42,7 +45,7 @@ def check_name(value: object, what: str) -> str:
         The name in Unicode Normalization Form C, so that two spellings of one name are one name.
 
     Raises:
-        InvalidValueError: Not text, empty, too long, or it holds control or direction characters.
+        InvalidValueError: Not text, empty, too long, or it holds control, direction or invisible characters.
     """
     text = _encodable(value, what)
     text = unicodedata.normalize("NFC", text)
@@ -55,6 +58,8 @@ def check_name(value: object, what: str) -> str:
     for character in text:
         if character in _BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Zl", "Zp"):
             raise InvalidValueError(what, f"{text!r} holds the control character U+{ord(character):04X}; remove it")
+        if character in _INVISIBLE:
+            raise InvalidValueError(what, f"{text!r} holds the invisible character U+{ord(character):04X}; remove it")
     return text
 
 

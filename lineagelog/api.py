@@ -120,8 +120,8 @@ def view(limit: int = 10) -> dict[str, pd.DataFrame]:
     """
     frames = current.current_store().view(limit)
     for name, frame in frames.items():
-        shown = frame.map(lambda value: clean(value) if isinstance(value, str) else value)
-        print(f"{name}\n{shown.to_string(max_colwidth=40)}\n")  # noqa: T201 - printing is what it is for
+        table = clean(frame.to_string(max_colwidth=40), keep="\n")
+        print(f"{name}\n{table}\n")  # noqa: T201 - printing is what it is for
     return dict(frames)
 
 

@@ -24,7 +24,8 @@ Address: TypeAlias = Path | str
 # A change is judged on the same cases each time; without CI each run tries new ones, and prints how to repeat a failure.
 settings.register_profile("ci", derandomize=True, print_blob=True)
 settings.register_profile("explore", print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "explore")
+settings.register_profile("campaign", print_blob=True, max_examples=5000)
+settings.load_profile("ci" if os.environ.get("CI") else os.environ.get("HYPOTHESIS_PROFILE", "explore"))
 
 NO_POSTGRESQL = "LINEAGELOG_TEST_NO_POSTGRESQL"
 
