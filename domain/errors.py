@@ -262,3 +262,7 @@ class UnknownFormatError(ExportError, ValueError):
 
 class QueryError(ExportError, ValueError):
     """A SPARQL query is malformed or asks for something that is refused."""
+
+
+class MalformedDocumentError(ExportError, ValueError):
+    """A file is not the PROV document that its format makes it, or is one that is refused."""
