@@ -23,7 +23,7 @@ _TOKEN: Final = re.compile(
     | (?P<string>\"\"\"(?:[^"\\]|\\.|"(?!""))*\"\"\"|"(?:[^"\\\n\r]|\\.)*")
     | (?P<time>{_TIME})(?![\w.\-])
     | (?P<quoted>'[^'\n\r]*(?:\\'[^'\n\r]*)*')
-    | (?P<language>@[A-Za-z]+(?:-[A-Za-z0-9]+)*)(?=\s*[,\]])
+    | (?P<language>@[A-Za-z]+(?:-[A-Za-z0-9]+)*)(?=\s*(?:[,\]]|%%))
     | (?P<number>-?\d+)(?=\s*[,\]])
     | (?P<name>(?:[^\W\d][\w.\-]*:|_:|:)?{_LOCAL}|[^\W\d][\w.\-]*:)
     | (?P<mark>%%|[-(){{}}\[\],;=])
@@ -82,10 +82,12 @@ class _Reader:
         self._expect("document")
         names = Names()
         self._declarations(names)
-        while self._token.text not in ("endDocument", "bundle"):
-            self._statement(names, None)
-        while self._token.text == "bundle":
-            self._bundle(names)
+        # The grammar has bundles last; what other tools write after them is read as well.
+        while self._token.text != "endDocument":
+            if self._token.text == "bundle":
+                self._bundle(names)
+            else:
+                self._statement(names, None)
         self._expect("endDocument")
         if self._token.sort != _END:
             raise self._complaint("nothing may follow endDocument")
@@ -181,11 +183,11 @@ class _Reader:
             if value.sort not in ("string", "quoted", "number", "name", "time"):
                 raise self._complaint(f"expected the value of {key.text}, found {value.text or _END!r}", value)
             datatype = ""
+            if value.sort == "string" and self._token.sort == "language":
+                self._next()
             if value.sort == "string" and self._token.text == "%%":
                 self._next()
                 datatype = self._next().text
-            elif value.sort == "string" and self._token.sort == "language":
-                self._next()
             if key.text == "prov:type" and (value.sort == "quoted" or datatype in ("xsd:QName", "prov:QUALIFIED_NAME")):
                 types.append(self._resolve(names, value._replace(text=value.text[1:-1])))
             if self._token.text == ",":
