@@ -249,7 +249,7 @@ class ExportError(LineageLogError):
 
 
 class UnknownFormatError(ExportError, ValueError):
-    """No exporter has this name."""
+    """No format has this name."""
 
     def __init__(self, name: str, choices: tuple[str, ...]) -> None:
         super().__init__(name, choices)
@@ -257,7 +257,7 @@ class UnknownFormatError(ExportError, ValueError):
         self.choices = choices
 
     def __str__(self) -> str:
-        return f"unknown export format {self.name!r}; choose one of: {', '.join(self.choices)}"
+        return f"unknown format {self.name!r}; choose one of: {', '.join(self.choices)}"
 
 
 class QueryError(ExportError, ValueError):

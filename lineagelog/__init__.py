@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lineagelog.tracking import track as track
     from lineagelog.transform import Transform as Transform
     from lineagelog.user import User as User
+    from lineagelog.validation import validate_prov as validate_prov
 
 __version__: Final = VERSION
 
@@ -73,6 +74,7 @@ _HOMES: Final = {
     "settings": "preferences",
     "setup": "setup:",
     "track": "tracking",
+    "validate_prov": "validation",
     "view": "api",
     "view_tree": "folder_tree",
 }

@@ -1,7 +1,7 @@
 """The statements of one instance with every part made explicit, and with what the inferences add to each statement on its own.
 
-Definitions 1 to 4 put a new existential variable wherever an expandable part is left out. The inferences that join statements, or whose
-results only matter as an event, are applied where they are used; `rules.py` says where.
+Definitions 1 to 4 put a new existential variable wherever an expandable part is left out. The inferences that join statements,
+or whose results only matter as an event, are applied where they are used; `rules.py` says where.
 
 References:
     PROV-CONSTRAINTS 4.1 (optional identifiers and attributes) and 5 (inferences)

@@ -1,9 +1,10 @@
 """Constraints 30 to 49: events in their order, and no event before itself.
 
-The graph is smaller than the one the recommendation describes and has the same cycles. Its events are generation and invalidation of an
-entity, start and end of an activity, and usages. All generations of one entity precede each other (39), and so do its invalidations (40),
-the starts (31) and the ends (32) of an activity: each such group is one node. An order that holds along specializations of
-specializations (45, 46) is walked step by step; entities without the event in question are passed through.
+The graph is smaller than the one the recommendation describes and has the same cycles. Its events are generation and
+invalidation of an entity, start and end of an activity, and usages. All generations of one entity precede each other (39), and
+so do its invalidations (40), the starts (31) and the ends (32) of an activity: each such group is one node. An order that holds
+along specializations of specializations (45, 46) is walked step by step; entities without the event in question are passed
+through.
 
 Times do not enter: the recommendation leaves their order to applications (section 6.2).
 
@@ -13,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from lineagelog.exporters.constraints.graph import components, shortest_path
@@ -44,7 +46,7 @@ class _Events:
         self._find = instance.terms.find
         self.nodes: dict[tuple[str, Term], int] = {}
         self.steps: list[_Step] = []
-        # How often a specialization is only passed through: such a node is no event.
+        # A node that specialization only passes through is no event.
         self.happened: set[tuple[str, Term]] = set()
 
     def happens(self, sort: str, term: Term) -> None:
@@ -179,22 +181,20 @@ def _report_cycles(instance: Instance, events: _Events) -> None:
         for step in events.steps:
             if component[step.source] == group:
                 links.setdefault((step.source, step.target), step)
-        steps = [strict] + [links[pair] for pair in zip(path, path[1:], strict=False)]
+        steps = [strict] + [links[pair] for pair in pairwise(path)]
         _report_cycle(instance, events, steps)
 
 
 def _report_cycle(instance: Instance, events: _Events, steps: list[_Step]) -> None:
     keys = list(events.nodes)
-    words = []
+    words, told = [], []
     for step in steps:
         sort, term = keys[step.source]
         if (sort, term) in events.happened:
             words.append(_event(instance, sort, term, step))
-    told = [
-        f"{word} {'strictly precedes' if number == 0 else 'precedes'}" for number, word in enumerate(words[:_SHOWN])
-    ]
+            told.append(f"{words[-1]} {'strictly precedes' if step.rule == _STRICT else 'precedes'}")
     if len(words) > _SHOWN:
-        told.append(f"({len(words) - _SHOWN:,} more events precede)")
+        told[_SHOWN:] = [f"({len(words) - _SHOWN:,} more events, each before the next, the last before)"]
     rules = ", ".join(str(rule) for rule in sorted({step.rule for step in steps}))
     message = f"an event would have to precede itself: {' '.join(told)} {words[0]} (constraints {rules})"
     instance.violate(_STRICT, message, [step.fact for step in steps], tuple(words))

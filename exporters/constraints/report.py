@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _SHOWN: Final = 50
-"""So many violations are written out as text; `violations` holds all."""
+_RECORDS_SHOWN: Final = 12
+"""So many violations, and records of each, are written out as text; the report holds all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,16 @@ class Report:
         """Write it for people."""
         bundles = f" and {self.n_bundles:,} bundle{'s' * (self.n_bundles != 1)}" if self.n_bundles else ""
         what = f"{self.n_statements:,} statement{'s' * (self.n_statements != 1)}{bundles}"
-        lines = [f"valid: {what}"] if self.valid else [f"NOT VALID: {len(self.violations):,} violations in {what}"]
+        n_violations = len(self.violations)
+        lines = [f"valid: {what}"]
+        if n_violations:
+            lines = [f"NOT VALID: {n_violations:,} violation{'s' * (n_violations != 1)} in {what}"]
         for violation in self.violations[:_SHOWN]:
             where = f" in bundle {violation.bundle}" if violation.bundle else ""
             lines.append(f"{violation.title}{where}: {violation.message}")
-            lines += [f"  {record}" for record in violation.records]
+            lines += [f"  {record}" for record in violation.records[:_RECORDS_SHOWN]]
+            if len(violation.records) > _RECORDS_SHOWN:
+                lines.append(f"  … and {len(violation.records) - _RECORDS_SHOWN:,} more records")
         if len(self.violations) > _SHOWN:
             lines.append(f"… and {len(self.violations) - _SHOWN:,} more")
         lines += [f"note: {note}" for note in self.notes]

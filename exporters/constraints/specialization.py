@@ -1,7 +1,7 @@
 """What specialization hands down, and that nothing specializes itself, without writing its transitive closure out.
 
-The closure of a chain of n entities has n²/2 pairs. Whether some entity specializes itself is whether the graph has a cycle; what is handed
-down is what can be reached.
+The closure of a chain of n entities has n²/2 pairs. Whether some entity specializes itself is whether the graph has a cycle;
+what is handed down is what can be reached.
 
 References:
     PROV-CONSTRAINTS 5.5 (Inferences 19 and 21) and 6.4 (Constraint 52)
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from lineagelog.exporters.constraints.graph import components, shortest_path
@@ -77,7 +78,7 @@ def check_irreflexive(instance: Instance) -> None:
         reported.add(component[one])
         path = shortest_path(successors, two, one, component)
         links = {(source, target): other for source, target, other in edges if component[source] == component[one]}
-        steps = [fact] + [links[step] for step in zip(path, path[1:], strict=False)]
+        steps = [fact] + [links[step] for step in pairwise(path)]
         name = instance.name(fact.args[0]) or "an unnamed entity"
         over = f" over {len(path) - 1:,} other{'s' * (len(path) != 2)}" if len(path) > 1 else ""
         instance.violate(52, f"{name} specializes itself{over}", steps)

@@ -85,9 +85,7 @@ class Terms:
         return term
 
 
-_DATE_TIME: Final = re.compile(
-    r"(-?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:(Z)|([+-])(\d\d):(\d\d))?"
-)
+_DATE_TIME: Final = re.compile(r"(-?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:(Z)|([+-])(\d\d):(\d\d))?")
 
 
 def canonical_time(text: str) -> str:
@@ -102,7 +100,7 @@ def canonical_time(text: str) -> str:
     try:
         # 24:00:00 is the first moment of the next day.
         extra = timedelta(days=1) if hour == "24" else timedelta()
-        moment = datetime(int(year), int(month), int(day), 0 if hour == "24" else int(hour), int(minute), int(second))  # noqa: DTZ001
+        moment = datetime(int(year), int(month), int(day), 0 if hour == "24" else int(hour), int(minute), int(second))
         moment += extra
         if sign:
             offset = timedelta(hours=int(off_hours), minutes=int(off_minutes))

@@ -1,7 +1,8 @@
 """Constraints 22 to 29: statements with one key are merged, their terms unified, until nothing changes.
 
-Merging two terms can give two statements the same key, which merges further terms. Each class of terms knows the facts whose keys it is
-part of; when two classes become one, the facts of the smaller are looked at again. That is a congruence closure: n log n steps.
+Merging two terms can give two statements the same key, which merges further terms. Each class of terms knows the facts whose
+keys it is part of; when two classes become one, the facts of the smaller are looked at again. That is a congruence closure: n
+log n steps.
 
 References:
     PROV-CONSTRAINTS 6.1 (uniqueness constraints) and 2.4 (unification and merging)
@@ -102,7 +103,7 @@ class _Closure:
                     self._unify(fact.args[place], other.args[place], UNIQUE_MENTION, what, fact, other)
 
     def _influence(self, fact: Fact, id_: Term) -> None:
-        """Unify the two ends of all relations of one name: each implies one influence of that name (Inference 15, Constraint 23)."""
+        """Unify the ends of all relations of one name: each implies one influence of that name (Inference 15, Constraint 23)."""
         other = self._keys.setdefault(("influence", id_), fact)
         if other.kind == fact.kind:
             return

@@ -20,8 +20,8 @@ from lineagelog.exporters.readers.document import Document, Statement
 def validate(document: Document) -> Report:
     """Check a document against PROV-CONSTRAINTS.
 
-    Normalization fails where two constants would have to be one; the recommendation stops there. Here the other checks run all the same:
-    what is stated twice differently is still stated, and one run shows everything that is wrong.
+    Normalization fails where two constants would have to be one; the recommendation stops there. Here the other checks run all the
+    same: what is stated twice differently is still stated, and one run shows everything that is wrong.
 
     Args:
         document: What a reader made of a file.

@@ -117,9 +117,7 @@ KINDS: Final = {
             (Parameter("alternate1", "entity", True), Parameter("alternate2", "entity", True)),
             has_id=False,
         ),
-        Kind(
-            "hadMember", (Parameter("collection", "entity", True), Parameter("entity", "entity", True)), has_id=False
-        ),
+        Kind("hadMember", (Parameter("collection", "entity", True), Parameter("entity", "entity", True)), has_id=False),
         # Not of PROV-DM but of PROV-LINKS, https://www.w3.org/TR/prov-links/.
         Kind(
             "mentionOf",

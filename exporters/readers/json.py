@@ -1,7 +1,7 @@
 """Read PROV-JSON.
 
-A key may stand twice in an object, which JSON parsers in general answer by dropping all but the last. Nothing is dropped here: a second
-object under the same key adds its records, and a second record under one name is a second statement of that name.
+A key may stand twice in an object, which JSON parsers in general answer by dropping all but the last. Nothing is dropped here:
+a second object under the same key adds its records, and a second record under one name is a second statement of that name.
 
 References:
     PROV-JSON, https://www.w3.org/submissions/prov-json/
@@ -160,9 +160,13 @@ def _object(value: Any, what: str) -> Pairs:
 
 
 def _kind(value: Any) -> str:
-    for type_, name in ((str, "a text"), (bool, "a truth value"), (int, "a number"), (float, "a number"), (list, "a list")):
+    for type_, name in (
+        (str, "a text"),
+        (bool, "a truth value"),
+        (int, "a number"),
+        (float, "a number"),
+        (list, "a list"),
+    ):
         if isinstance(value, type_):
             return name
     return "null" if value is None else "an object"
-
-

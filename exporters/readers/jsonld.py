@@ -1,7 +1,7 @@
 """Read PROV-JSONLD.
 
-Its contexts are known by heart: the form fixes what each key means, and prefixes stand in the document itself. An address that stands for
-another context is refused, and nothing is ever fetched.
+Its contexts are known by heart: the form fixes what each key means, and prefixes stand in the document itself. An address that
+stands for another context is refused, and nothing is ever fetched.
 
 References:
     PROV-JSONLD, https://www.w3.org/submissions/2024/SUBM-prov-jsonld-20240825/

@@ -15,7 +15,9 @@ from lineagelog.exporters.readers.document import KINDS, Document, Names, Statem
 
 _TIME: Final = r"-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?"
 # PROV-N 3.7.1 lets a local name hold characters that other names do not, some of them escaped.
-_LOCAL: Final = r"(?:[\w/@~&+*?#$!]|%[0-9A-Fa-f]{2}|\\[=\'(),\-:;\[\].])(?:[\w/@~&+*?#$!.:\-]|%[0-9A-Fa-f]{2}|\\[=\'(),\-:;\[\].])*"
+_LOCAL: Final = (
+    r"(?:[\w/@~&+*?#$!]|%[0-9A-Fa-f]{2}|\\[=\'(),\-:;\[\].])(?:[\w/@~&+*?#$!.:\-]|%[0-9A-Fa-f]{2}|\\[=\'(),\-:;\[\].])*"
+)
 _TOKEN: Final = re.compile(
     rf"""
       (?P<space>(?:\s+|//[^\n\r]*|/\*.*?\*/)+)
@@ -125,7 +127,7 @@ class _Reader:
             self._skip_extension(token)
             return
         self._expect("(")
-        id_, arguments = self._arguments(names, kind.is_element)
+        id_, arguments = self._arguments(kind.is_element)
         n_parts = len(kind.parameters)
         if len(arguments) > n_parts:
             raise self._complaint(f"{keyword} has {len(arguments)} parts; it takes {n_parts} at most", token)
@@ -137,7 +139,9 @@ class _Reader:
         for parameter, argument in zip(kind.parameters, arguments, strict=True):
             if argument is not None and (argument.sort == "time") != (parameter.role == "time"):
                 what = "a time" if parameter.role == "time" else "a name"
-                raise self._complaint(f"{argument.text!r} stands where {keyword} takes {what}, its {parameter.name}", argument)
+                raise self._complaint(
+                    f"{argument.text!r} stands where {keyword} takes {what}, its {parameter.name}", argument
+                )
         parts = tuple(
             None if argument is None else argument.text if argument.sort == "time" else self._resolve(names, argument)
             for argument in arguments
@@ -145,7 +149,7 @@ class _Reader:
         name = self._resolve(names, id_) if id_ is not None and kind.has_id else None
         self._document.add(bundle, Statement(keyword, name, parts, tuple(types)))
 
-    def _arguments(self, names: Names, is_element: bool) -> tuple[_Token | None, list[_Token | None]]:
+    def _arguments(self, is_element: bool) -> tuple[_Token | None, list[_Token | None]]:
         """Read up to the attributes: an identifier, if there is one, and the parts."""
         id_: _Token | None = None
         parts: list[_Token | None] = []

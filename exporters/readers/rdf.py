@@ -1,7 +1,7 @@
 """Read PROV-O in Turtle, TriG, N-Triples or N-Quads.
 
-A relation may be written as a direct property, as a qualified node, or as both; a direct property says nothing that the qualified node of
-the same two objects does not say. Each named graph is a bundle.
+A relation may be written as a direct property, as a qualified node, or as both; a direct property says nothing that the
+qualified node of the same two objects does not say. Each named graph is a bundle.
 
 References:
     PROV-O, https://www.w3.org/TR/prov-o/, section 3.3 for the qualified terms and appendix B for inverse names
@@ -57,7 +57,8 @@ _DIRECT: Final = {
     name: name
     for name in (
         "wasGeneratedBy", "used", "wasInformedBy", "wasStartedBy", "wasEndedBy", "wasInvalidatedBy", "wasDerivedFrom",
-        "wasAttributedTo", "wasAssociatedWith", "actedOnBehalfOf", "wasInfluencedBy", "specializationOf", "alternateOf", "hadMember",
+        "wasAttributedTo", "wasAssociatedWith", "actedOnBehalfOf", "wasInfluencedBy", "specializationOf", "alternateOf",
+        "hadMember",
     )
 } | {"wasRevisionOf": "wasDerivedFrom", "wasQuotedFrom": "wasDerivedFrom", "hadPrimarySource": "wasDerivedFrom"}  # fmt: skip
 
@@ -66,6 +67,9 @@ _MOMENTS: Final = {"generatedAtTime": "wasGeneratedBy", "invalidatedAtTime": "wa
 _CLASSES: Final = {"Entity": "entity", "Activity": "activity", "Agent": "agent"} | {
     name: kind for name, kind in SUBTYPES.items() if KINDS[kind].is_element
 }
+
+_RELATION_CLASSES: Final = {PROV + name.removeprefix("qualified"): name for name in _QUALIFIED}
+"""Class of each qualified node, with the property that leads to it."""
 
 _Node: TypeAlias = "defaultdict[str, list[str]]"
 _Graph: TypeAlias = "defaultdict[str, _Node]"
@@ -91,7 +95,9 @@ def read_rdf(content: bytes, document: Document, format: str) -> None:  # noqa: 
         for quad in parser:
             n_quads += 1
             if n_quads > 8 * document.max_statements:
-                raise MalformedDocumentError(f"the document holds more than {n_quads - 1:,} triples, too many to check in memory")
+                raise MalformedDocumentError(
+                    f"the document holds more than {n_quads - 1:,} triples, too many to check in memory"
+                )
             _take(quad, graphs, document)
     except (SyntaxError, ValueError) as exc:
         if isinstance(exc, MalformedDocumentError):
@@ -136,7 +142,13 @@ def _term(term: Any) -> str:
 def _read_graph(graph: _Graph, bundle: str | None, document: Document) -> None:
     qualified: set[tuple[str, str, str]] = set()
     nodes = list(graph.items())
+    reached = {id_ for _, node in nodes for name in _QUALIFIED for id_ in node.get(name, ())}
     for subject, node in nodes:
+        for type_ in node.get("type", ()):
+            if type_ in _RELATION_CLASSES and subject not in reached:
+                document.note(
+                    f"passed over nodes of type prov:{type_[len(PROV) :]} that no prov:{_RELATION_CLASSES[type_]} leads to"
+                )
         _read_element(subject, node, bundle, document)
         for name, form in _QUALIFIED.items():
             for id_ in node.get(name, ()):
@@ -168,9 +180,15 @@ def _read_element(subject: str, node: _Node, bundle: str | None, document: Docum
 
 
 def _read_qualified(
-    form: _Qualified, subject: str, id_: str, graph: _Graph, bundle: str | None, document: Document, seen: set[tuple[str, str, str]]
+    form: _Qualified,
+    subject: str,
+    id_: str,
+    graph: _Graph,
+    bundle: str | None,
+    document: Document,
+    seen: set[tuple[str, str, str]],
 ) -> None:
-    node: _Node | dict[str, list[str]] = graph[id_] if id_ in graph else {}
+    node: dict[str, list[str]] = graph.get(id_, {})
     values: list[tuple[str | None, ...]] = [() for _ in KINDS[form.kind].parameters]
     values[0] = (subject,)
     for name, place in form.parts.items():

@@ -49,18 +49,22 @@ def read(path: str | Path, *, format: str | None = None, max_statements: int = M
 
     Raises:
         ObjectMissingError: There is no such file.
-        UnknownFormatError: There is no such format, or it cannot be told.
-        MalformedDocumentError: The file is not what its format makes it, or is too large.
+        UnknownFormatError: There is no such format.
+        MalformedDocumentError: The format cannot be told, the file is not what its format makes it, or it is too large.
     """
     path = Path(path)
     if not path.is_file():
         raise ObjectMissingError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
     if path.stat().st_size > MAX_BYTES:
-        raise MalformedDocumentError(f"{path} is larger than {MAX_BYTES:,} bytes, too much to check in memory; check a part of it")
+        raise MalformedDocumentError(
+            f"{path} is larger than {MAX_BYTES:,} bytes, too much to check in memory; check a part of it"
+        )
     content = path.read_bytes()
     if format is not None and format not in FORMATS:
         raise UnknownFormatError(format, FORMATS)
     told = format or guess_format(path.suffix, content)
+    if told is None:
+        raise MalformedDocumentError(f"{path}: its format cannot be told; say it with --format: {', '.join(FORMATS)}")
     document = Document(format=told, max_statements=max_statements)
     try:
         _read_as(told, content, document)
@@ -71,12 +75,8 @@ def read(path: str | Path, *, format: str | None = None, max_statements: int = M
     return document
 
 
-def guess_format(suffix: str, content: bytes) -> str:
-    """Tell the format by the suffix of a file, or by its first characters.
-
-    Raises:
-        UnknownFormatError: Neither says it.
-    """
+def guess_format(suffix: str, content: bytes) -> str | None:
+    """Tell the format by the suffix of a file, or by its first characters; `None` if neither says it."""
     start = content[:2000].lstrip(b"\xef\xbb\xbf \t\r\n")
     known = SUFFIXES.get(suffix.lower())
     if known == "prov-json" and b'"@context"' in content[:2000]:
@@ -92,7 +92,7 @@ def guess_format(suffix: str, content: bytes) -> str:
     if start.startswith((b"@prefix", b"@base", b"PREFIX", b"BASE", b"<", b"_:", b"#")):
         # Turtle is part of TriG, and lines of N-Triples are part of Turtle; N-Quads are known by their suffix only.
         return "trig"
-    raise UnknownFormatError(suffix or "(no suffix)", FORMATS)
+    return None
 
 
 def _read_as(told: str, content: bytes, document: Document) -> None:

@@ -1,7 +1,7 @@
 """Read PROV-XML.
 
-The parser is expat, which fetches nothing. A document type declaration is refused as soon as it begins, so that no entity is ever declared:
-what a document says must not depend on entities, and PROV-XML needs none.
+The parser is expat, which fetches nothing. A document type declaration is refused as soon as it begins, so that no entity is
+ever declared: what a document says must not depend on entities, and PROV-XML needs none.
 
 References:
     PROV-XML, https://www.w3.org/TR/prov-xml/
@@ -81,7 +81,9 @@ class _Reader:
         try:
             self._parser.Parse(content, True)
         except expat.ExpatError as exc:
-            raise MalformedDocumentError(f"line {exc.lineno}: not well-formed XML: {expat.errors.messages[exc.code]}") from exc
+            raise MalformedDocumentError(
+                f"line {exc.lineno}: not well-formed XML: {expat.errors.messages[exc.code]}"
+            ) from exc
         except MalformedDocumentError as exc:
             raise MalformedDocumentError(f"line {self._parser.CurrentLineNumber}: {exc}") from exc
 

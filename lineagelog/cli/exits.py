@@ -14,6 +14,7 @@ REFUSED: Final = 4
 UNAVAILABLE: Final = 5
 READ_ONLY: Final = 6
 DAMAGED: Final = 7
+INVALID: Final = 8
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 
@@ -26,6 +27,7 @@ MEANINGS: Final = {
     UNAVAILABLE: "the database or storage cannot be used now",
     READ_ONLY: "the store can be read but not written",
     DAMAGED: "what is stored is not what was recorded: `prov verify` found problems",
+    INVALID: "the document is not valid PROV: `prov validate` found violations",
     INTERRUPTED: "interrupted",
     PIPE_CLOSED: "whoever read the output stopped reading",
 }

@@ -1,4 +1,4 @@
-"""Commands that carry provenance out of the store: export, query."""
+"""Commands about provenance outside the store: export, validate, query."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lineagelog.cli import exits
 from lineagelog.cli.app import Call, command
-from lineagelog.cli.output import Output, clean
-from lineagelog.domain.errors import ObjectMissingError
+from lineagelog.cli.output import Output, clean, print_error
+from lineagelog.domain.errors import ExportError, ObjectMissingError
 
 if TYPE_CHECKING:
     from lineagelog.exporters.sparql import QueryResult
@@ -72,6 +73,53 @@ def export(
     call.out.say("; ".join(f"{kind} {count:,}" for kind, count in summary.counts.items()))
     left_out = "; ".join(f"{kind} {count:,}" for kind, count in summary.left_out.items() if count)
     call.out.say(f"left out: {left_out or 'nothing'}")
+
+
+@command(
+    "validate",
+    examples=("prov validate provenance.json", "prov validate provenance.trig provenance.json --json"),
+    json="one object for each file: `path`, `valid`, `format`, `n_statements`, `n_bundles`, `violations` (a list of "
+    "`constraint`, `title`, `message`, `records`, `bundle`, `cycle`), `notes`.",
+)
+def validate(
+    call: Call,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="PROV documents, from whichever program.")],
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="prov-json, prov-jsonld, prov-n, prov-xml, turtle, trig, n-triples or n-quads; "
+            "by default told by suffix and content.",
+        ),
+    ] = None,
+    max_statements: Annotated[
+        int, typer.Option(min=1, help="Refuse documents of more statements; each takes about 2 KB of memory.")
+    ] = 1_000_000,
+) -> None:
+    """Check PROV documents against PROV-CONSTRAINTS.
+
+    Each violation names the constraint and the records that break it. Nothing is fetched. The exit code is 0 if all documents are
+    valid, 8 if one is not, and 4 if one cannot be read.
+    """
+    from lineagelog.validation import validate_prov
+
+    code = exits.DONE
+    for path in files:
+        try:
+            report = validate_prov(path, format=format_, max_statements=max_statements)
+        except (ExportError, ObjectMissingError) as exc:
+            # One file that cannot be read does not keep the others from being checked.
+            code = exits.exit_code(exc)
+            print_error(str(exc), kind=type(exc).__name__, code=code, as_json=call.out.json)
+            continue
+        if not report.valid:
+            code = code or exits.INVALID
+        if call.out.json:
+            call.out.object({"path": str(path)} | report.to_dict())
+        elif not (call.out.quiet and report.valid):
+            call.out.text(f"{path}: {report.to_text()}")
+    if code:
+        raise typer.Exit(code)
 
 
 @command(

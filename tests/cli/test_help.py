@@ -54,8 +54,9 @@ def test_example_runs(request: pytest.FixtureRequest, prov: Any, name: str, exam
     if name != "init":
         story = request.getfixturevalue("story")
         assert prov("checkpoint", "-o", "checkpoint.txt").code == exits.DONE
-        if "--on" in example:
-            assert prov("export", "--all", "-o", "provenance.trig").code == exits.DONE
+        for file in ("provenance.trig", "provenance.json"):
+            if file in example and name != "export":
+                assert prov("export", "--all", "-o", file).code == exits.DONE
         example = example.replace("RUN_UID", story.run).replace("UID", story.clean).replace("HANDLE", "ana")
     words = shlex.split(example)
     assert words[0] == "prov"
