@@ -6,6 +6,9 @@ so do its invalidations (40), the starts (31) and the ends (32) of an activity: 
 along specializations of specializations (45, 46) is walked step by step; entities without the event in question are passed
 through.
 
+Only derivation orders strictly, and only generations (42). An end precedes nothing but invalidations (44), and these nothing but
+invalidations (46), so that constraints such as 30 or 36 are part of no cycle; they are applied all the same.
+
 Times do not enter: the recommendation leaves their order to applications (section 6.2).
 
 References:
@@ -14,6 +17,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -74,12 +78,24 @@ _STRICT: Final = 42
 
 def check_ordering(instance: Instance, entities: Entities) -> None:
     """Find events that would have to happen before themselves."""
+    _report_cycles(instance, _events_in_order(instance, entities))
+
+
+def event_order(instance: Instance, entities: Entities) -> Iterator[tuple[str, str, int]]:
+    """List which event precedes which, in words, with the constraint."""
+    events = _events_in_order(instance, entities)
+    keys = list(events.nodes)
+    for step in events.steps:
+        yield _event(instance, *keys[step.source], step), _event(instance, *keys[step.target], step), step.rule
+
+
+def _events_in_order(instance: Instance, entities: Entities) -> _Events:
     events = _Events(instance)
     _find_events(instance, entities, events)
     _order_by_activity(instance, events)
     _order_by_entity(instance, events)
     _order_by_agent(instance, events)
-    _report_cycles(instance, events)
+    return events
 
 
 def _find_events(instance: Instance, entities: Entities, events: _Events) -> None:

@@ -141,7 +141,7 @@ class _Closure:
         first, second = (instance.name(term) for term in (two, one))
         if PLACEHOLDER in (one, two):
             there = first if two != PLACEHOLDER else second
-            why = f"{what} is {there} in one of them and `-` in the other, and `-` stands for nothing there"
+            why = f"{what} is {there} in one of them and `-` in the other, which there means none"
         else:
             why = f"{what} is {first} in one of them and {second} in the other"
         instance.violate(rule, f"{self._same(rule, fact)} must be the same, but {why}", (other, fact))
