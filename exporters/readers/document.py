@@ -226,6 +226,12 @@ class Names:
         self.prefixes[prefix] = iri
         self._known.clear()
 
+    def with_missing(self, inner: Names) -> Names:
+        """Return these names, and those of a bundle where these have none: by them the name of the bundle is resolved."""
+        both = Names()
+        both.prefixes = inner.prefixes | self.prefixes
+        return both
+
     def resolve(self, name: str) -> str:
         """Return the full IRI of a qualified name.
 

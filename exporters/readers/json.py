@@ -50,26 +50,19 @@ def read_json(text: str, document: Document) -> None:
     Raises:
         MalformedDocumentError: It is not JSON, or not PROV-JSON.
     """
-    _read(_object(parse(text), "a PROV-JSON document"), Names(), None, document)
+    root = _object(parse(text), "a PROV-JSON document")
+    _read(root, _declared(root, Names(), document), None, document)
 
 
-def _read(pairs: Pairs, outer: Names, bundle: str | None, document: Document) -> None:
-    names = Names(outer)
-    for key, value in pairs:
-        if key == "prefix":
-            for prefix, iri in _object(value, "prefix"):
-                if not isinstance(iri, str):
-                    raise MalformedDocumentError(f"the prefix {prefix!r} stands for {_kind(iri)}, not for an IRI")
-                names.declare("" if prefix == "default" else prefix, iri)
-                document.prefixes.setdefault("" if prefix == "default" else prefix, iri)
+def _read(pairs: Pairs, names: Names, bundle: str | None, document: Document) -> None:
     for key, value in pairs:
         if key == "bundle":
             if bundle is not None:
                 raise MalformedDocumentError("a bundle must not stand within another")
             for name, content in _object(value, "bundle"):
                 body = _object(content, f"bundle {name!r}")
-                inner = Names(names)
-                _read(body, inner, _bundle_name(name, body, names), document)
+                inner = _declared(body, names, document)
+                _read(body, inner, names.with_missing(inner).resolve(name), document)
         elif key in KINDS:
             for name, content in _object(value, key):
                 for record in content if _is_list(content) else (content,):
@@ -82,14 +75,17 @@ def _read(pairs: Pairs, outer: Names, bundle: str | None, document: Document) ->
         document.bundles.setdefault(bundle, [])
 
 
-def _bundle_name(name: str, body: Pairs, outer: Names) -> str:
-    """Resolve the name of a bundle, whose prefix it may declare itself."""
+def _declared(pairs: Pairs, outer: Names, document: Document) -> Names:
     names = Names(outer)
-    for key, value in body:
-        if key == "prefix":
-            for prefix, iri in _object(value, "prefix"):
-                names.declare("" if prefix == "default" else prefix, str(iri))
-    return names.resolve(name)
+    for key, value in pairs:
+        if key != "prefix":
+            continue
+        for prefix, iri in _object(value, "prefix"):
+            if not isinstance(iri, str):
+                raise MalformedDocumentError(f"the prefix {prefix!r} stands for {_kind(iri)}, not for an IRI")
+            names.declare("" if prefix == "default" else prefix, iri)
+            document.prefixes.setdefault("" if prefix == "default" else prefix, iri)
+    return names
 
 
 def _add(kind_name: str, name: str, record: Pairs, names: Names, bundle: str | None, document: Document) -> None:

@@ -103,7 +103,7 @@ def _read_node(item: Pairs, names: Names, bundle: str | None, document: Document
             raise MalformedDocumentError("a bundle must not stand within another")
         inner = Names(names)
         _declare(node.get("@context"), inner, document)
-        name = inner.resolve(_identifier(node.get("@id")))
+        name = names.with_missing(inner).resolve(_identifier(node.get("@id")))
         document.bundles.setdefault(name, [])
         _read_graph(node, names, name, document)
         return

@@ -96,11 +96,10 @@ class _Reader:
 
     def _bundle(self, outer: Names) -> None:
         self._next()
-        # The name of a bundle may use the prefixes that the bundle declares (PROV-N 3.6).
         token = self._next()
         names = Names(outer)
         self._declarations(names)
-        bundle = self._resolve(names, token)
+        bundle = self._resolve(outer.with_missing(names), token)
         self._document.bundles.setdefault(bundle, [])
         while self._token.text != "endBundle":
             self._statement(names, bundle)

@@ -99,11 +99,11 @@ def validate(
     """Check PROV documents against PROV-CONSTRAINTS.
 
     Each violation names the constraint and the records that break it. Nothing is fetched. The exit code is 0 if all documents are
-    valid, 8 if one is not, and 4 if one cannot be read.
+    valid, 8 if one is not, and 3 or 4 if one is missing or cannot be read.
     """
     from lineagelog.validation import validate_prov
 
-    code = exits.DONE
+    unreadable, invalid = exits.DONE, exits.DONE
     for path in files:
         try:
             report = validate_prov(path, format=format_, max_statements=max_statements)
@@ -111,15 +111,16 @@ def validate(
             # One file that cannot be read does not keep the others from being checked.
             code = exits.exit_code(exc)
             print_error(str(exc), kind=type(exc).__name__, code=code, as_json=call.out.json)
+            unreadable = unreadable or code
             continue
         if not report.valid:
-            code = code or exits.INVALID
+            invalid = exits.INVALID
         if call.out.json:
             call.out.object({"path": str(path)} | report.to_dict())
         elif not (call.out.quiet and report.valid):
             call.out.text(f"{path}: {report.to_text()}")
-    if code:
-        raise typer.Exit(code)
+    if unreadable or invalid:
+        raise typer.Exit(unreadable or invalid)
 
 
 @command(

@@ -469,3 +469,33 @@ def test_name_of_no_store_or_of_two_is_explained(prov: Any, story: Any) -> None:
 
 def test_init_over_a_store_says_how_to_use_it(prov: Any, story: Any) -> None:
     assert "prov connect" in prov("init", "--storage", "mydata").err
+
+
+def test_validate_says_which_constraint_which_records_break(prov: Any, working_directory: Path) -> None:
+    good = (
+        "document prefix ex <http://example.org/> entity(ex:e) activity(ex:a) wasGeneratedBy(ex:e, ex:a, -) endDocument"
+    )
+    Path("good.provn").write_text(good)
+    Path("bad.provn").write_text(good.replace("wasGen", "activity(ex:e) wasGen"))
+    Path("broken.provn").write_text("document entity(")
+    assert prov("validate", "good.provn").out == "good.provn: valid: 3 statements\n"
+    assert prov("validate", "good.provn", "--quiet").out == ""
+    result = prov("validate", "good.provn", "bad.provn")
+    assert result.code == exits.INVALID
+    assert result.out.splitlines()[1:] == [
+        "bad.provn: NOT VALID: 1 violation in 4 statements",
+        "Constraint 55 (entity-activity-disjoint): ex:e is both an entity and an activity",
+        "  entity(ex:e)",
+        "  activity(ex:e, -, -)",
+    ]
+    found = prov("validate", "bad.provn", "--json").object
+    assert (found["path"], found["valid"], found["format"], found["n_statements"]) == ("bad.provn", False, "prov-n", 4)
+    assert found["violations"][0]["constraint"] == 55
+    # A file that cannot be read does not keep the next from being checked.
+    result = prov("validate", "broken.provn", "nothing.ttl", "good.provn")
+    assert (result.code, result.out) == (exits.REFUSED, "good.provn: valid: 3 statements\n")
+    assert "broken.provn: line 1: " in result.err
+    assert "nothing.ttl does not exist" in result.err
+    assert prov("validate", "good.provn", "--max-statements", "2").code == exits.REFUSED
+    assert "choose one of: prov-json" in prov("validate", "good.provn", "--format", "pdf").err
+    assert prov("validate", "good.provn", "--format", "trig").code == exits.REFUSED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lineagelog.exporters.constraints import Report, validate
@@ -231,3 +233,8 @@ def test_cycle_is_told_event_by_event() -> None:
         "wasStartedBy(ex:a, ex:f, -, -)",
         "wasGeneratedBy(ex:e, ex:a, -)",
     )
+
+
+def test_document_lists_every_rule() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "validation.md").read_text()
+    assert [name for number, rule in RULES.items() if f"{number} {(name := rule.name)}" not in text] == []
