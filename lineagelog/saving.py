@@ -72,7 +72,9 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
         StoreUnavailableError: The database cannot be reached.
     """
     with ExitStack() as stack:
-        drafts = [_prepare(store, artifact, stack) for artifact in artifacts]
+        names = _label(artifacts)
+        with byte_progress(f"hashing {names}", partial(_total_bytes, artifacts)):
+            drafts = [_prepare(store, artifact, stack) for artifact in artifacts]
         _check_runs(store.log.database, drafts)
         for attempt in range(_RETRIES):
             try:
@@ -100,6 +102,24 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
             _adopt(store, draft, rows[same if same is not None else draft.id], same)
             if draft.run is not None:
                 draft.run._made.add(draft.artifact.id)
+
+
+def _label(artifacts: Sequence[Artifact]) -> str:
+    if len(artifacts) == 1:
+        return artifacts[0].key or artifacts[0].suffix
+    return f"{len(artifacts):,} artifacts"
+
+
+def _total_bytes(artifacts: Sequence[Artifact]) -> int:
+    """Add up what will be read, as far as it can be told without the network."""
+    total = 0
+    for artifact in artifacts:
+        source = artifact._source
+        if source is not None and source.is_dir():
+            total += sum(path.lstat().st_size for path in source.rglob("*"))
+        else:
+            total += artifact.size or 0
+    return total
 
 
 def _saved_rows(store: Store, recorded: Sequence[RecordedEvent], existing: Sequence[str | None]) -> dict[str, RowDict]:
