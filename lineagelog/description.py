@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lineagelog.annotated import AnnotatedRecord
@@ -36,6 +38,9 @@ def build_tree(record: BaseRecord) -> Tree:
         if value in (None, "", [], {}) or name.endswith("_id") or name in _SKIPPED:
             continue
         _add(general, name, value)
+    schema = record.__dict__.get("table_schema")
+    if schema:
+        _add_schema(tree, schema, record.__dict__.get("n_variables"))
     if not record._saved:
         return tree
     if hasattr(record, "path"):
@@ -50,6 +55,17 @@ def build_tree(record: BaseRecord) -> Tree:
     if isinstance(record, AnnotatedRecord):
         _add_annotations(tree, record)
     return tree
+
+
+def _add_schema(tree: Tree, schema: Mapping[str, str], n_columns: int | None) -> None:
+    """Add the columns of a table on one line, the first ones if there are many."""
+    from rich.text import Text
+
+    # Of an annotated matrix the schema tells of its frames, and the number of variables is none of columns.
+    total = len(schema) if any("/" in name for name in schema) else max(len(schema), n_columns or 0)
+    shown = ", ".join(clean(f"{name}: {kind}") for name, kind in islice(schema.items(), _COLUMNS))
+    more = f", … and {total - _COLUMNS:,} more" if total > _COLUMNS else ""
+    tree.add(Text(f"Columns ({total:,})", style="bold")).add(Text(shown + more))
 
 
 def _add_annotations(tree: Tree, record: AnnotatedRecord) -> None:
@@ -81,6 +97,7 @@ _PROVENANCE = {
     "Project": ("created_by",),
 }
 _MANY = 10
+_COLUMNS = 20
 
 
 def _add(branch: Tree, name: str, value: Any) -> None:
