@@ -8,8 +8,10 @@ the first few characters tell two records apart.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Final, NewType
 
 Id = NewType("Id", str)
@@ -33,6 +35,7 @@ PROJECT_UID_LENGTH: Final = 12
 ANONYMOUS_UID: Final = Uid("00000000")
 
 _PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
+_UUID7: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _MAX_VERSION: Final = 62**VERSION_LENGTH - 1
 _lock = threading.Lock()
 _last_stamp = 0
@@ -59,6 +62,13 @@ def new_id() -> Id:
     value = (stamp >> 12 << 80) | (7 << 76) | ((stamp & 0xFFF) << 64) | (2 << 62) | tail
     text = f"{value:032x}"
     return Id(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+
+
+def time_of_id(text: str) -> datetime | None:
+    """Return when a UUIDv7 was made, to the millisecond; `None` if the text is not one."""
+    if not _UUID7.fullmatch(text):
+        return None
+    return datetime.fromtimestamp(int(text[:8] + text[9:13], 16) / 1000, UTC)
 
 
 def new_uid(length: int) -> Uid:

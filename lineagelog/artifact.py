@@ -47,6 +47,9 @@ class Artifact(MadeFromObjects):
         version: Version tag given by the user.
         version_number: Place in the family, from 0.
         is_latest: No later version of the family exists.
+        content_status: What the last check of its content found, `intact`, `missing` or `changed`; `None` before a check found
+            something, or `verify()` was called.
+        verified_at: When that was.
     """
 
     registry = ARTIFACT
@@ -72,6 +75,8 @@ class Artifact(MadeFromObjects):
     storage_path: str
     run_id: str | None
     transform_id: str | None
+    content_status: str | None
+    verified_at: Any
     updated_at: Any
 
     def __init__(
@@ -209,10 +214,7 @@ class Artifact(MadeFromObjects):
         self.size = status.st_size
         place = store.find_storage(str(path))
         if place is not None:
-            if location.FOLDER in place[1].split("/"):
-                raise InvalidValueError(
-                    "the artifact path", f"{path} lies inside the store's own folder; pass the file you made it from"
-                )
+            _check_not_own(str(path), place[1])
             self._place = place
             self.key = self.key or check_key(place[1])
 
@@ -321,6 +323,21 @@ class Artifact(MadeFromObjects):
         self._need_saved("cache")
         return local_copy(self)
 
+    def verify(self) -> str:
+        """Read the stored content, compare it with its recorded size and hash, and record the outcome.
+
+        Returns:
+            `intact`, `missing` or `changed`; afterwards also in `content_status`.
+
+        Raises:
+            ArtifactStateError: The artifact was deleted for good.
+            StorageError: The content cannot be judged: its location cannot be reached, or it was just being written.
+        """
+        from lineagelog.fixity import verify_artifact
+
+        self._need_saved("verify")
+        return verify_artifact(self)
+
     def _track_access(self, how: str, is_run_input: bool | None) -> None:
         from lineagelog.preferences import settings
 
@@ -428,6 +445,18 @@ class Artifact(MadeFromObjects):
         from lineagelog.lineage import lineage_graph
 
         return lineage_graph(self, direction, max_depth)
+
+
+def _check_not_own(path: str, relative: str) -> None:
+    """Refuse a path inside the folder where stores keep what they put into a storage location.
+
+    Raises:
+        InvalidValueError: It is one.
+    """
+    if location.FOLDER in relative.split("/"):
+        raise InvalidValueError(
+            "the artifact path", f"{path} lies inside the store's own folder; pass the file you made it from"
+        )
 
 
 File = Artifact

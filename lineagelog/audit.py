@@ -16,6 +16,7 @@ from lineagelog.projections import schema
 
 if TYPE_CHECKING:
     from lineagelog.adapters.log.verification import Problem
+    from lineagelog.fixity import StorageReport
     from lineagelog.store import Store
 
 ORIGIN_PREFIX: Final = "lineagelog/"
@@ -88,17 +89,19 @@ class VerifyReport:
         root: Merkle tree head computed from them, 64 hexadecimal characters.
         problems: What is wrong: first events, the lowest position first, then the head, the triggers and the registries.
         checkpoint: The checkpoint the log was held against, if one was given.
+        content: What the check of the stored content found, if it was asked for.
     """
 
     n_events: int
     root: str
     problems: tuple[Problem, ...]
     checkpoint: Checkpoint | None
+    content: StorageReport | None = None
 
     @property
     def ok(self) -> bool:
         """Nothing wrong was found."""
-        return not self.problems
+        return not self.problems and (self.content is None or self.content.ok)
 
     @property
     def first_bad_position(self) -> int | None:
@@ -111,17 +114,21 @@ class VerifyReport:
         for problem in self.problems:
             where = f"event {problem.position} " if problem.position is not None else ""
             lines.append(f"PROBLEM: {where}{problem.what}")
-        if self.ok:
+        if not self.problems:
             lines.append("every event is as it was recorded, and the registries are what the log says")
-        lines.append(
-            "NOT CHECKED: the stored content of artifacts; `load()` and `cache()` compare it with its recorded hash"
-        )
+        if self.content is not None:
+            lines.append(self.content.to_text())
+        else:
+            lines.append(
+                "NOT CHECKED: the stored content of artifacts; `prov verify --content` reads all of it, `load()` and `cache()` "
+                "compare what they read with its recorded hash"
+            )
         if self.checkpoint is None:
             lines.append(
                 "NOT CHECKED: whether the log was cut short or written anew as a whole; that needs a checkpoint kept elsewhere "
                 "(`prov checkpoint -o FILE`, then `prov verify --checkpoint FILE`)"
             )
-        elif self.ok:
+        elif not self.problems:
             lines.append(
                 f"the log contains the {self.checkpoint.size} events of the checkpoint, unchanged and in order"
             )
@@ -129,7 +136,11 @@ class VerifyReport:
 
 
 def verify(
-    store: Store, *, checkpoint: Checkpoint | None = None, progress: Callable[[int, int], None] | None = None
+    store: Store,
+    *,
+    checkpoint: Checkpoint | None = None,
+    content: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
     """Recompute the Merkle tree over every column of every event, and compare head, registries and checkpoint.
 
@@ -137,6 +148,8 @@ def verify(
         store: The store.
         checkpoint: End of the log as written down earlier and kept elsewhere. Without one a log that was cut short, or
             written anew as a whole, cannot be told from a whole one, and the report says so.
+        content: Also read the stored content of all artifacts (`check_storage`), which puts what it finds on record. It is done
+            after the log was checked.
         progress: Called with the number of events done and of all.
     """
     from lineagelog.adapters.log.verification import Problem, verify_log
@@ -157,7 +170,11 @@ def verify(
             )
         elif found.checkpoint_root != checkpoint.root:
             problems.append(Problem(None, f"the first {checkpoint.size} events are not those of the checkpoint"))
-    return VerifyReport(found.n_events, found.root, tuple(problems), checkpoint)
+    if not content:
+        return VerifyReport(found.n_events, found.root, tuple(problems), checkpoint)
+    from lineagelog.fixity import check_storage
+
+    return VerifyReport(found.n_events, found.root, tuple(problems), checkpoint, check_storage(store))
 
 
 def seal(store: Store, path: Path | None) -> Checkpoint:

@@ -42,6 +42,15 @@ def home(folder: Path) -> Path:
     return folder / FOLDER
 
 
+def objects_of(store_uid: str) -> str:
+    """Name the folder, relative to a storage root, of the content that a store has put there.
+
+    Several stores may share a storage location. Each has a folder of its own there, so that what belongs to none of its artifacts
+    is not taken for an orphan while it belongs to another store's.
+    """
+    return f"{FOLDER}/{OBJECTS}/{store_uid}"
+
+
 def write_config(target: Path, config: Config, password: str | None) -> None:
     """Write the configuration into a store's own folder; the password lies apart, readable by the owner only."""
     if password is not None:

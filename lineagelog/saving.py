@@ -21,6 +21,7 @@ from lineagelog.domain.errors import (
     ConcurrentWriteError,
     ConstraintError,
     InvalidValueError,
+    ObjectMissingError,
     StorageError,
     StoreUnavailableError,
 )
@@ -170,7 +171,7 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
     with byte_progress(label, artifact.size or 0) as progress:
         staged = backend.stage_folder(source, progress) if source.is_dir() else backend.stage_file(source, progress)
     stack.enter_context(staged)
-    path = f"{location.FOLDER}/{location.OBJECTS}/{record_id}{artifact.suffix}"
+    path = f"{location.objects_of(store.uid)}/{record_id}{artifact.suffix}"
     return _Draft(artifact, record_id, staged.hashed, storage_id, path, staged, run)
 
 
@@ -213,13 +214,22 @@ def run_of(artifact: Artifact | Collection) -> Run | None:
 
 
 def _check_still(drafts: Sequence[_Draft], unknown: Sequence[str], reader: Readable) -> None:
-    """Make sure, under the lock, that what was decided holds: the runs are open, and new content without a family is new.
+    """Make sure, under the lock, that what was decided holds.
+
+    The runs are open, the content was not collected as an orphan, and new content without a family is new.
 
     Raises:
         RunClosedError: A run has ended.
+        ObjectMissingError: The content waited longer than a collection spared it.
         ConcurrentWriteError: Somebody has just saved the same content.
     """
     _check_runs(reader, drafts)
+    put = [draft.path for draft in drafts if draft.committed]
+    if find_in(reader, schema.REMOVED_OBJECTS, "path", put):
+        raise ObjectMissingError(
+            "the content was removed from storage before it could be registered, by a collection of orphans that spared it for "
+            "too short a time; nothing was registered: save it again"
+        )
     if find_in(reader, schema.ARTIFACTS, "hash", unknown):
         raise ConcurrentWriteError("another process has just saved the same content; save it again")
 

@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any, Final
 
+from lineagelog import location
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.ids import STORAGE_UID_LENGTH, new_id, new_uid
 from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered, StorageUpdated
@@ -31,6 +32,7 @@ class Storage(BaseRecord):
         region: Region of a cloud location.
         endpoint_url: Address of a server that speaks the protocol of S3 and is not Amazon's.
         description: Free text.
+        checked_at: When all its content was last read and compared.
     """
 
     registry = STORAGE
@@ -41,6 +43,7 @@ class Storage(BaseRecord):
     region: str | None
     endpoint_url: str | None
     description: str | None
+    checked_at: Any
     updated_at: Any
 
     def __init__(
@@ -59,11 +62,19 @@ class Storage(BaseRecord):
             endpoint_url: Address of a server that speaks the protocol of S3 and is not Amazon's, such as
                 `https://minio.example.org`; the environment's `AWS_ENDPOINT_URL` wins.
             description: Free text.
+
+        Raises:
+            InvalidValueError: The root is no address, or lies inside a store's own folder.
         """
         from lineagelog.adapters.storage import normalise_root
 
         self._begin()
         self.root, self.type = normalise_root(os.fspath(root))
+        if location.FOLDER in self.root.split("/"):
+            raise InvalidValueError(
+                "the storage root",
+                f"{self.root} lies inside the own folder of a store; register the folder that holds your files",
+            )
         self.region = check_name(region, "the storage region") if region is not None else None
         self.endpoint_url = _check_endpoint(endpoint_url) if endpoint_url is not None else None
         self.description = check_text(description, "the description") if description is not None else None

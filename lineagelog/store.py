@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from lineagelog.audit import Checkpoint, VerifyReport
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.sparql import QueryResult
+    from lineagelog.fixity import StorageReport
+    from lineagelog.orphans import CollectReport
     from lineagelog.overview import Overview
     from lineagelog.record import BaseRecord
     from lineagelog.trail import Entry
@@ -276,6 +279,8 @@ class Store:
                 home / ".gitignore",
             ):
                 path.unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / location.objects_of(self.uid)).rmdir()
             with suppress(OSError):
                 (home / location.OBJECTS).rmdir()
                 home.rmdir()
@@ -515,6 +520,13 @@ class Store:
                 found = Id(row["id"]), relative
         return found
 
+    def content_by_storage(self) -> Mapping[str, tuple[int, int]]:
+        """Count the artifacts whose content has to be at each storage location, and their bytes, by id of the location."""
+        rows = self.log.database.read(
+            "SELECT storage_id, count(*), sum(size) FROM artifacts WHERE state <> 'deleted' GROUP BY storage_id"
+        )
+        return {storage_id: (int(count), int(size)) for storage_id, count, size in rows}
+
     def events(self, **conditions: Any) -> Iterator[RecordedEvent]:
         """Read the log; the conditions are those of `EventLog.read`."""
         return self.log.read(**conditions)
@@ -558,12 +570,34 @@ class Store:
         return sparql(self, query, timeout_s=timeout_s)
 
     def verify(
-        self, *, checkpoint: Checkpoint | None = None, progress: Callable[[int, int], None] | None = None
+        self,
+        *,
+        checkpoint: Checkpoint | None = None,
+        content: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> VerifyReport:
-        """Check the log and the registries; see `lineagelog/audit.py`."""
+        """Check the log and the registries, and the stored content as well if asked to; see `lineagelog/audit.py`."""
         from lineagelog.audit import verify
 
-        return verify(self, checkpoint=checkpoint, progress=progress)
+        return verify(self, checkpoint=checkpoint, content=content, progress=progress)
+
+    def check_storage(self, storage: storage_.Storage | str | None = None, *, content: bool = True) -> StorageReport:
+        """Hold stored content against its record, and look for what belongs to no artifact; see `lineagelog/fixity.py`."""
+        from lineagelog.fixity import check_storage
+
+        return check_storage(self, storage, content=content)
+
+    def collect_orphans(
+        self,
+        storage: storage_.Storage | str | None = None,
+        *,
+        older_than: timedelta = timedelta(hours=24),
+        dry_run: bool = False,
+    ) -> CollectReport:
+        """Remove stored objects that belong to no artifact; see `lineagelog/orphans.py`."""
+        from lineagelog.orphans import collect_orphans
+
+        return collect_orphans(self, storage, older_than=older_than, dry_run=dry_run)
 
     def checkpoint(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
         """Write down the end of the log, to be kept outside the store; see `lineagelog/audit.py`."""

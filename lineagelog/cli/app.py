@@ -33,8 +33,13 @@ _StoreOption = Annotated[
 _JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 _QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no remarks and no progress.")]
 
-_MODULES: Final = ("stores", "logs", "records", "exports", "audits", "caches")
+_MODULES: Final = ("stores", "logs", "records", "exports", "audits", "storages", "caches")
 """Modules of the commands, in the order of the help."""
+
+_GROUPS: Final = {
+    "storage": "List storage locations, check the content that lies there, and remove what belongs to no artifact."
+}
+"""First word of commands of two words, and what these have in common."""
 
 _SHARED: Final = {"store": (_StoreOption, None), "json": (_JsonOption, False), "quiet": (_QuietOption, False)}
 """Options that may stand before the command or after it."""
@@ -93,6 +98,8 @@ def _epilog() -> str:
     )
 
 
+_HELP_NAMES: Final = {"help_option_names": ["-h", "--help"]}
+
 app: Final = typer.Typer(
     name="prov",
     help="Record where data come from, ask what became of them, and prove that nothing was altered.",
@@ -101,8 +108,9 @@ app: Final = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_HELP_NAMES,
 )
+_groups: Final[dict[str, typer.Typer]] = {}
 
 
 def _print_version(value: bool) -> None:
@@ -128,17 +136,27 @@ def command(name: str, *, examples: Sequence[str], json: str) -> Callable[[Calla
     """Make a function a command: its docstring is the help, its parameters are the options.
 
     Args:
-        name: Name of the command.
+        name: Name of the command: one word, or two, the first of which is one of `_GROUPS`.
         examples: Command lines for the help; the tests run them.
         json: What `--json` prints, for the help.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         COMMANDS[name] = Described(tuple(examples), json)
-        app.command(name, help=inspect.getdoc(function), epilog=_help_end(COMMANDS[name]))(_with_shared(function))
+        group, _, own_name = name.rpartition(" ")
+        (_group(group) if group else app).command(
+            own_name, help=inspect.getdoc(function), epilog=_help_end(COMMANDS[name])
+        )(_with_shared(function))
         return function
 
     return register
+
+
+def _group(name: str) -> typer.Typer:
+    if name not in _groups:
+        _groups[name] = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_HELP_NAMES)
+        app.add_typer(_groups[name], name=name, help=_GROUPS[name])
+    return _groups[name]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -184,7 +202,7 @@ def _with_shared(function: Callable[..., None]) -> Callable[..., None]:
     parameters = [context, *(parameter.replace(kind=keyword) for parameter in own), *shared]
 
     def call(**values: Any) -> None:
-        before = values.pop("context").obj
+        before = values.pop("context").find_root().obj
         store, json, quiet = (values.pop(name) or before[name] for name in _SHARED)
         code = _guarded(function, Call(store, Output(json=json, quiet=quiet)), values)
         if code:

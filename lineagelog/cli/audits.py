@@ -13,9 +13,9 @@ from lineagelog.cli.app import Call, command
 
 @command(
     "verify",
-    examples=("prov verify", "prov verify --checkpoint checkpoint.txt --json"),
+    examples=("prov verify", "prov verify --content", "prov verify --checkpoint checkpoint.txt --json"),
     json="one object: `ok`, `n_events`, `root`, `first_bad_position`, `problems` (a list of `position` and `what`), `checkpoint` "
-    "(`origin`, `size`, `root`, or null).",
+    "(`origin`, `size`, `root`, or null), `content` (a list of the objects of `prov storage check --json`, or null).",
 )
 def verify(
     call: Call,
@@ -25,18 +25,23 @@ def verify(
             metavar="FILE", help="What `prov checkpoint -o FILE` wrote earlier; finds a log that was cut short."
         ),
     ] = None,
+    content: Annotated[
+        bool, typer.Option("--content", help="Also read the stored content of all artifacts, as `prov storage check`.")
+    ] = False,
 ) -> None:
     """Check that nothing was altered.
 
-    Every event must be as it was recorded, and the registries must be what the log says. The exit code is 0 if all is
-    well and 7 if problems were found.
+    Every event must be as it was recorded, and the registries must be what the log says; with --content, the stored bytes must
+    be those that were recorded. The exit code is 0 if all is well, 7 if problems were found, and 5 if none was but content
+    could not be read.
     """
     from lineagelog.audit import Checkpoint
+    from lineagelog.cli.storages import content_exit_code, report_objects
     from lineagelog.progress import event_progress
 
     held_against = Checkpoint.read(checkpoint) if checkpoint is not None else None
     with call.store() as store, event_progress("verify") as progress:
-        report = store.verify(checkpoint=held_against, progress=progress)
+        report = store.verify(checkpoint=held_against, content=content, progress=progress)
     if call.out.json:
         call.out.object(
             {
@@ -46,12 +51,15 @@ def verify(
                 "first_bad_position": report.first_bad_position,
                 "problems": [{"position": problem.position, "what": problem.what} for problem in report.problems],
                 "checkpoint": report.checkpoint,
+                "content": list(report_objects(report.content)) if report.content is not None else None,
             }
         )
     elif not (call.out.quiet and report.ok):
         call.out.text(report.to_text())
-    if not report.ok:
+    if report.problems:
         raise typer.Exit(exits.DAMAGED)
+    if report.content is not None and not report.content.ok:
+        raise typer.Exit(content_exit_code(report.content))
 
 
 @command(

@@ -26,7 +26,7 @@ MEANINGS: Final = {
     REFUSED: "the request is not acceptable: a value, a name, a query, a store that exists already",
     UNAVAILABLE: "the database or storage cannot be used now",
     READ_ONLY: "the store can be read but not written",
-    DAMAGED: "what is stored is not what was recorded: `prov verify` found problems",
+    DAMAGED: "what is stored is not what was recorded: a check found problems",
     INVALID: "the document is not valid PROV: `prov validate` found violations",
     INTERRUPTED: "interrupted",
     PIPE_CLOSED: "whoever read the output stopped reading",
