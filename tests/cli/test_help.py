@@ -23,7 +23,10 @@ def test_help_names_every_command_and_exit_code(prov: Any) -> None:
     result = prov("--help")
     assert result.code == exits.DONE
     for name in app.COMMANDS:
-        assert re.search(rf"^  {name} ", result.out, re.MULTILINE), name
+        group, _, own_name = name.rpartition(" ")
+        listed = prov(group, "--help").out if group else result.out
+        assert re.search(rf"^  {own_name} ", listed, re.MULTILINE), name
+        assert re.search(rf"^  {group or own_name} ", result.out, re.MULTILINE), name
     for code, meaning in exits.MEANINGS.items():
         assert f"{code}  {meaning}" in result.out
 
@@ -41,7 +44,7 @@ def test_version_is_printed(prov: Any) -> None:
 
 @pytest.mark.parametrize("name", app.COMMANDS)
 def test_help_of_a_command_shows_its_examples_and_json_keys(prov: Any, name: str) -> None:
-    result = prov(name, "--help")
+    result = prov(*name.split(), "--help")
     assert result.code == exits.DONE
     for example in app.COMMANDS[name].examples:
         assert example in result.out
@@ -74,4 +77,4 @@ def test_example_runs(request: pytest.FixtureRequest, prov: Any, name: str, exam
 
 @pytest.mark.parametrize("name", app.COMMANDS)
 def test_help_holds_no_placeholder(prov: Any, name: str) -> None:
-    assert not re.search(r"\b(XX+|TODO|FIXME|TBD)\b|lorem", prov(name, "--help").out)
+    assert not re.search(r"\b(XX+|TODO|FIXME|TBD)\b|lorem", prov(*name.split(), "--help").out)
