@@ -131,6 +131,15 @@ def checkers(reader: Reader, artifacts: frozenset[str]) -> frozenset[str]:
     return frozenset(str(id_) for (id_,) in chunked(reader, _CHECKERS, artifacts) if id_ is not None)
 
 
+def count_checks(reader: Reader, artifacts: Ids) -> int:
+    """Count the checks that an export of these artifacts holds; of all, those of whole locations as well."""
+    if artifacts is not None:
+        return sum(int(count) for (count,) in chunked(reader, _COUNT, artifacts))
+    ((n_verifications,),) = reader.read("SELECT count(*) FROM verifications")
+    ((n_storage_checks,),) = reader.read("SELECT count(*) FROM storage_checks")
+    return int(n_verifications) + int(n_storage_checks)
+
+
 # Each query has one place `{these}` after the id of the records it is about: all of them, or a list.
 _VERIFICATIONS: Final = """
     SELECT t.position, a.uid, t.outcome, t.found_hash, t.found_size, t.at, t.actor_id, r.id, r.uid
@@ -144,3 +153,4 @@ _STORAGE_CHECKS: Final = """
         LEFT JOIN events e ON e.position = t.position LEFT JOIN runs r ON r.id = e.run
     WHERE t.storage_id {these} ORDER BY t.position"""
 _CHECKERS: Final = "SELECT DISTINCT t.actor_id FROM verifications t WHERE t.artifact_id {these}"
+_COUNT: Final = "SELECT count(*) FROM verifications t WHERE t.artifact_id {these}"

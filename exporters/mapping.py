@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.annotation import DEFINITIONS, AnnotationMapper, Annotations, count_annotations
-from lineagelog.exporters.fixity import FixityMapper, checkers
+from lineagelog.exporters.fixity import FixityMapper, checkers, count_checks
 from lineagelog.exporters.rows import Groups, Ids, chunked, moment, present, referred, rows_of
 from lineagelog.exporters.statement import (
     Activity,
@@ -407,6 +407,7 @@ class _Part:
         )
         ((total,),) = reader.read("SELECT count(*) FROM links WHERE kind = 'member'")
         yield "members", int(total) - members
+        yield "fixityChecks", count_checks(reader, None) - count_checks(reader, self.artifacts)
         edges = dict.fromkeys(("used", "generated", "seen"), 0)
         for kind, artifact_id in chunked(reader, _EDGES_OF_RUNS, self.runs):
             edges[kind] += artifact_id in self.artifacts
