@@ -59,7 +59,7 @@ class StorageChecked(Event, frozen=True):
         n_artifacts: Artifacts whose content has to be there.
         n_missing: Those of which nothing was found.
         n_changed: Those whose content is not the recorded one.
-        n_unchecked: Those that could not be judged; all others were as recorded.
+        n_unchecked: Those that could not be judged, or have no hash of their bytes; all others were as recorded.
         n_orphans: Objects that belong to no artifact.
         orphan_bytes: Their size.
         bytes_read: Bytes that were read.

@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from lineagelog.store import Store
 
 UNCHECKED: Final = "unchecked"
-"""In a report: an artifact whose content could not be judged. It is never recorded as an outcome."""
+UNCHECKABLE: Final = "uncheckable"
+"""In a report: content that could not be judged now, and content that was recorded without a hash of its bytes. Neither is recorded
+as an outcome."""
 
+_OUTCOMES: Final = (MISSING, CHANGED, UNCHECKED, UNCHECKABLE, INTACT)
 _RETRIES: Final = 20
 _PAGE: Final = 500
 _RECORDED_AT_ONCE: Final = 100
@@ -54,7 +57,7 @@ class Finding:
     """What was found of the content of one artifact.
 
     Attributes:
-        outcome: `missing`, `changed`, `unchecked`, or `intact` where an earlier check had found otherwise.
+        outcome: `missing`, `changed`, `unchecked`, `uncheckable`, or `intact` where an earlier check had found otherwise.
         uid: Uid of the artifact.
         key: Its key.
         path: Where its content lies, relative to the storage root.
@@ -87,8 +90,8 @@ class LocationReport:
         bytes_read: Bytes that were read.
         missing: Artifacts of which nothing was found.
         changed: Artifacts whose content is not the recorded one.
-        unchecked: Artifacts that could not be judged: their content could not be read, or was just being written, or their kind
-            of hash is not known here.
+        unchecked: Artifacts that could not be judged: their content could not be read, or was just being written.
+        uncheckable: Artifacts that are there, but were recorded without a hash of their bytes, or with one that is not known here.
         recovered: Artifacts that are intact, and were not when they were last checked.
         orphans: Objects that belong to no artifact.
         is_listed: Orphans were looked for; not every type of location can be listed.
@@ -102,6 +105,7 @@ class LocationReport:
     missing: tuple[Finding, ...] = ()
     changed: tuple[Finding, ...] = ()
     unchecked: tuple[Finding, ...] = ()
+    uncheckable: tuple[Finding, ...] = ()
     recovered: tuple[Finding, ...] = ()
     orphans: tuple[Orphan, ...] = ()
     is_listed: bool = True
@@ -134,18 +138,18 @@ class StorageReport:
 
     @property
     def is_complete(self) -> bool:
-        """Every location was reached, and the content of every artifact was judged."""
+        """Every location was reached, and all content was judged that has a hash."""
         return not any(place.problem or place.unchecked for place in self.locations)
 
     @property
     def ok(self) -> bool:
-        """All content was judged, and is what was recorded. Orphans are no damage."""
+        """All content that has a hash was judged, and is what was recorded. Orphans are no damage."""
         return self.is_intact and self.is_complete
 
     def findings(self) -> Iterator[Finding]:
         """Hand out everything that was found of artifacts, location by location."""
         for place in self.locations:
-            yield from (*place.missing, *place.changed, *place.unchecked, *place.recovered)
+            yield from (*place.missing, *place.changed, *place.unchecked, *place.uncheckable, *place.recovered)
 
     def remarks(self) -> Iterator[str]:
         """Say what to do, and what the check does not tell."""
@@ -206,7 +210,7 @@ def verify_artifact(artifact: Artifact) -> str:
     Raises:
         ArtifactStateError: It was deleted.
         StorageError: The content cannot be judged: the location cannot be reached, or it was just being written.
-        UnsupportedFormatError: Its kind of hash is not known here.
+        UnsupportedFormatError: It was recorded without a hash of its bytes, or with one that is not known here.
     """
     store = artifact.store
     artifact.refresh()
@@ -214,7 +218,7 @@ def verify_artifact(artifact: Artifact) -> str:
     backend = store.storage_backend(artifact.storage_id)
     with byte_progress(f"verifying {artifact.key or artifact.uid}", artifact.size) as progress:
         verdict = _judge(backend, artifact._row, content=True, progress=progress)
-    if verdict.outcome == UNCHECKED:
+    if verdict.outcome in (UNCHECKED, UNCHECKABLE):
         assert verdict.error is not None
         raise verdict.error
     if store.log.database.read_only:
@@ -235,7 +239,8 @@ class _Verdict:
     """What was found of one content.
 
     Attributes:
-        outcome: `intact`, `missing`, `changed` or `unchecked`. Without reading, `intact` means present with the recorded size.
+        outcome: `intact`, `missing`, `changed`, `unchecked` or `uncheckable`. Without reading, `intact` means present
+            with the recorded size.
         found_hash: Hash of what was found.
         found_size_bytes: Size of what was found.
         error: Why it is so, or could not be judged.
@@ -256,8 +261,6 @@ class _Verdict:
 
 def _judge(backend: StorageBackend, row: RowDict, *, content: bool, progress: Progress | None) -> _Verdict:
     """Hold one content against its row."""
-    from lineagelog.adapters.storage.base import SHA256, SHA256_FOLDER
-
     path, hash_type = row["storage_path"], row["hash_type"]
     try:
         found = backend.stat(path)
@@ -265,30 +268,44 @@ def _judge(backend: StorageBackend, row: RowDict, *, content: bool, progress: Pr
         return _Verdict(UNCHECKED, error=exc, is_unreadable=True)
     if found is None:
         return _Verdict(MISSING)
-    if hash_type not in (SHA256, SHA256_FOLDER) or not content:
-        if found.size_bytes != row["size"]:
-            return _Verdict(CHANGED, None, found.size_bytes)
-        if content:
-            return _Verdict(
-                UNCHECKED,
-                error=UnsupportedFormatError(
-                    f"{backend.url(path)} was recorded with a hash of type {hash_type!r}, which this version cannot check"
-                ),
-            )
-        return _Verdict(INTACT, None, found.size_bytes)
+    if not content:
+        # A web server may keep the size to itself.
+        is_told = found.size_bytes > 0 or not backend.type.startswith("http")
+        return _Verdict(CHANGED if is_told and found.size_bytes != row["size"] else INTACT, None, found.size_bytes)
     try:
-        hashed = backend.hash_in_place(path, progress)
+        return _compare(backend, path, row["hash"], hash_type, progress)
     except ObjectMissingError:
         return _Verdict(MISSING)
+    except ContentChangedError as exc:
+        return _Verdict(UNCHECKED, error=exc)
     except UnsupportedFormatError as exc:
         # A link or a pipe where a file was, or in a folder: not the content that was recorded, whatever it leads to.
         return _Verdict(CHANGED, error=exc)
-    except ContentChangedError as exc:
-        return _Verdict(UNCHECKED, error=exc)
     except StorageError as exc:
         return _Verdict(UNCHECKED, error=exc, is_unreadable=True)
-    outcome = INTACT if (hashed.hash, hashed.hash_type) == (row["hash"], hash_type) else CHANGED
-    return _Verdict(outcome, hashed.hash, hashed.size_bytes)
+
+
+def _compare(backend: StorageBackend, path: str, expected: str, hash_type: str, progress: Progress | None) -> _Verdict:
+    """Read a content, and compare it with its recorded hash."""
+    from lineagelog.adapters.storage.base import ETAG, SHA256, SHA256_FOLDER
+
+    if hash_type not in (SHA256, SHA256_FOLDER, ETAG):
+        why = f"{backend.url(path)} was recorded with a hash of type {hash_type!r}, which this version cannot check"
+        return _Verdict(UNCHECKABLE, error=UnsupportedFormatError(f"{why}: update lineagelog"))
+    if hash_type == ETAG:
+        marked = backend.vouched_hash(path)
+        if (marked.hash, marked.hash_type) != (expected, hash_type):
+            return _Verdict(CHANGED, marked.hash, marked.size_bytes)
+        why = f"{backend.url(path)} has the mark of its server that is recorded in place of a hash; it says nothing of its bytes"
+        return _Verdict(
+            UNCHECKABLE, error=UnsupportedFormatError(f"{why}; save it without checksum='server' to have them read")
+        )
+    hashed = backend.hash_in_place(path, progress)
+    if hashed.hash != expected and backend.local_path(path) is None:
+        # A byte may have flipped on the way; what is stored is accused only if it differs twice.
+        hashed = backend.hash_in_place(path, progress)
+    is_same = (hashed.hash, hashed.hash_type) == (expected, hash_type)
+    return _Verdict(INTACT if is_same else CHANGED, hashed.hash, hashed.size_bytes)
 
 
 class _LocationCheck:
@@ -304,7 +321,7 @@ class _LocationCheck:
         self._content = content
         self._is_recorded = is_recorded
         self._report = LocationReport(row["uid"], shown_root(store, row))
-        self._found: dict[str, list[Finding]] = {outcome: [] for outcome in (MISSING, CHANGED, UNCHECKED, INTACT)}
+        self._found: dict[str, list[Finding]] = {outcome: [] for outcome in _OUTCOMES}
         self._waiting: list[tuple[RowDict, _Verdict]] = []
         self._n_artifacts = 0
         self._bytes_read = 0
@@ -337,6 +354,7 @@ class _LocationCheck:
             missing=tuple(self._found[MISSING]),
             changed=tuple(self._found[CHANGED]),
             unchecked=tuple(self._found[UNCHECKED]),
+            uncheckable=tuple(self._found[UNCHECKABLE]),
             recovered=tuple(self._found[INTACT]),
             orphans=orphans,
             is_listed=is_listed,
@@ -408,7 +426,7 @@ class _LocationCheck:
             events = [
                 self._store.new_event(verdict.to_event(), row["id"], row["revision"] + 1)
                 for row, verdict in standing
-                if verdict.outcome != UNCHECKED
+                if verdict.outcome not in (UNCHECKED, UNCHECKABLE)
             ]
             if not self._is_recorded or not events:
                 break
@@ -429,7 +447,7 @@ class _LocationCheck:
             n_artifacts=report.n_artifacts,
             n_missing=len(report.missing),
             n_changed=len(report.changed),
-            n_unchecked=len(report.unchecked),
+            n_unchecked=len(report.unchecked) + len(report.uncheckable),
             n_orphans=len(report.orphans),
             orphan_bytes=report.orphan_bytes,
             bytes_read=report.bytes_read,
@@ -505,7 +523,7 @@ def _lines(place: LocationReport) -> Iterator[str]:
         elif finding.why is not None:
             found = f": {finding.why}"
         yield f"{finding.outcome.upper()}: {_named(finding)} at {finding.path}{found}"
-    for finding in place.unchecked:
+    for finding in (*place.unchecked, *place.uncheckable):
         yield f"NOT CHECKED: {_named(finding)}: {finding.why}"
     for finding in place.recovered:
         yield f"intact again: {_named(finding)} at {finding.path}"

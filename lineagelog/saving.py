@@ -224,7 +224,7 @@ def _check_still(drafts: Sequence[_Draft], unknown: Sequence[str], reader: Reada
         ConcurrentWriteError: Somebody has just saved the same content.
     """
     _check_runs(reader, drafts)
-    put = [draft.path for draft in drafts if draft.committed]
+    put = [draft.path for draft in drafts if draft.is_committed]
     if find_in(reader, schema.REMOVED_OBJECTS, "path", put):
         raise ObjectMissingError(
             "the content was removed from storage before it could be registered, by a collection of orphans that spared it for "

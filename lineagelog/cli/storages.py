@@ -101,8 +101,8 @@ def register(
 @command(
     "storage check",
     examples=("prov storage check", "prov storage check --no-content --json"),
-    json="one object a line: for each finding `kind` (`missing`, `changed`, `unchecked`, `recovered` or `orphan`), `storage` "
-    "(uid) and its details; last, for each location, `kind` `location` with `uid`, `root`, the counts, `bytes_read`, "
+    json="one object a line: for each finding `kind` (`missing`, `changed`, `unchecked`, `uncheckable`, `recovered` or `orphan`), "
+    "`storage` (uid) and its details; last, for each location, `kind` `location` with `uid`, `root`, the counts, `bytes_read`, "
     "`content_read`, `recorded` and `problem`.",
 )
 def check(
@@ -168,7 +168,7 @@ def collect(
 def report_objects(report: StorageReport) -> Iterator[dict[str, Any]]:
     """Build the JSON form of a check, object by object."""
     for place in report.locations:
-        for kind in ("missing", "changed", "unchecked", "recovered"):
+        for kind in ("missing", "changed", "unchecked", "uncheckable", "recovered"):
             for finding in getattr(place, kind):
                 yield {"kind": kind, "storage": place.uid, **asdict(finding)}
         for orphan in place.orphans:
@@ -197,7 +197,7 @@ def _counts(place: LocationReport) -> dict[str, int]:
         "n_artifacts": place.n_artifacts,
         "n_missing": len(place.missing),
         "n_changed": len(place.changed),
-        "n_unchecked": len(place.unchecked),
+        "n_unchecked": len(place.unchecked) + len(place.uncheckable),
         "n_recovered": len(place.recovered),
         "n_orphans": len(place.orphans),
     }

@@ -181,9 +181,11 @@ def test_a_hash_of_an_unknown_kind_is_said_to_be_unchecked(sqlite_store: Store) 
         hash="e" * 32, hash_type="md5-etag", key="x.bin", key_is_virtual=False,
     )  # fmt: skip
     sqlite_store.append([sqlite_store.new_event(fact, new_id())])
-    (finding,) = sqlite_store.check_storage().findings()
-    assert finding.outcome == "unchecked"
+    report = sqlite_store.check_storage()
+    (finding,) = report.findings()
+    assert finding.outcome == "uncheckable"
     assert "md5-etag" in str(finding.why)
+    assert report.ok, "it is there, and nothing is known to be wrong"
     with pytest.raises(errors.UnsupportedFormatError, match="md5-etag"):
         ln.Artifact.get(fact.uid).verify()
 
@@ -338,3 +340,23 @@ def test_altered_cut_and_removed_objects_on_s3_are_found(
     (place,) = report.locations
     assert [(found.path, found.size_bytes) for found in place.orphans] == [(orphan, 8)]
     assert ln.Artifact.get(same.uid).verify() == "intact"
+
+
+def test_an_object_recorded_by_its_servers_mark_is_found_changed_but_never_called_intact(
+    remote_store: Store, s3_environment: str
+) -> None:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=s3_environment)
+    prefix = remote_store.storage.root.removeprefix("s3://bucket/")
+    client.put_object(Bucket="bucket", Key=f"{prefix}/in-place.txt", Body=b"first")
+    marked = ln.Artifact(f"s3://bucket/{prefix}/in-place.txt", run=False, checksum="server").save()
+    assert marked.hash_type == "etag"
+    report = remote_store.check_storage()
+    assert outcomes(report) == {marked.uid: "uncheckable"}
+    assert "NOT CHECKED" in report.to_text()
+    with pytest.raises(errors.UnsupportedFormatError, match="says nothing of its bytes"):
+        marked.verify()
+    client.put_object(Bucket="bucket", Key=f"{prefix}/in-place.txt", Body=b"other")
+    client.close()
+    assert outcomes(remote_store.check_storage()) == {marked.uid: "changed"}
