@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 import lineagelog as ln
@@ -259,6 +260,7 @@ def test_a_store_that_can_only_be_read_is_not_collected(sqlite_store: Store, mon
 def test_a_location_inside_a_stores_own_folder_is_refused(store: Store, refused: Any) -> None:
     refused(errors.InvalidValueError, lambda: ln.Storage(objects(store)), "own folder")
     refused(errors.InvalidValueError, lambda: ln.Storage("memory://b/.lineagelog/x"), "own folder")
+    fsspec.filesystem("memory").pipe("/own-folder/.lineagelog/x", b"x")
     ln.Storage("memory://own-folder").save()
     refused(errors.InvalidValueError, lambda: ln.Artifact("memory://own-folder/.lineagelog/x"), "own folder")
     store.check_storage()
