@@ -113,16 +113,31 @@ def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
 
 
 def view(limit: int = 10) -> dict[str, pd.DataFrame]:
-    """Print the latest additions of every registry, and return them.
+    """Show the latest additions of every registry, as tables in a notebook and as text elsewhere, and return them.
 
     Args:
         limit: At most so many of each.
     """
-    frames = current.current_store().view(limit)
+    from lineagelog.lineage import in_notebook
+
+    frames = _Tables(current.current_store().view(limit))
+    if in_notebook():
+        from IPython.display import HTML, display
+
+        for name, frame in frames.items():
+            display(HTML(f"<h4>{name}</h4>{frame.to_html()}"))  # type: ignore[no-untyped-call]
+        return frames
     for name, frame in frames.items():
         table = clean(frame.to_string(max_colwidth=40), keep="\n")
         print(f"{name}\n{table}\n")  # noqa: T201 - printing is what it is for
-    return dict(frames)
+    return frames
+
+
+class _Tables(dict[str, "pd.DataFrame"]):
+    """Tables that have been shown already: a notebook is not to show them again as the value of its cell."""
+
+    def _ipython_display_(self) -> None:
+        pass
 
 
 def _resolve_name(address: str) -> str:

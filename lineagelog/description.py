@@ -91,10 +91,10 @@ _PROVENANCE = {
     "Transform": ("created_by", "runs", "parents", "children"),
     "Storage": ("created_by",),
     "Collection": ("created_by", "run", "transform", "artifacts", "versions"),
-    "ULabel": ("created_by", "type", "instances", "parents", "children"),
-    "Record": ("created_by", "type", "instances", "parents", "children"),
-    "Feature": ("created_by",),
-    "Project": ("created_by",),
+    "ULabel": ("created_by", "type", "instances", "parents", "children", "artifacts", "runs", "collections"),
+    "Record": ("created_by", "type", "instances", "parents", "children", "artifacts", "runs", "collections"),
+    "Feature": ("created_by", "artifacts", "runs", "collections"),
+    "Project": ("created_by", "artifacts", "runs", "collections"),
 }
 _MANY = 10
 _COLUMNS = 20

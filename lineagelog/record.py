@@ -21,7 +21,7 @@ from lineagelog.domain.event import Change
 from lineagelog.domain.ids import Id
 from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.values import check_name, check_text, parse_time
-from lineagelog.projections.registry import Registry
+from lineagelog.projections.registry import Registry, inverse
 from lineagelog.projections.rows import RowDict, find_one
 from lineagelog.projections.table import Kind, Table
 
@@ -341,6 +341,25 @@ class BaseRecord(metaclass=_RegistryType):
         if self._saved and name not in registry.mutable:
             raise ImmutableFieldError(registry.name, name, tuple(registry.mutable))
         self.__dict__[name] = value
+
+    # Type checkers are to know the declared attributes only, so that a misspelt one is an error to them.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return the records of a relation that the class has no property for: `label.artifacts`, `user.created_runs`."""
+            relation = self.registry.relations.get(name) if not name.startswith("_") else None
+            if relation is None:
+                import difflib
+
+                names = (*self.registry.choices, *(own for own in dir(type(self)) if not own.startswith("_")))
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}", name=name, obj=self)
+            self._need_saved(name)
+            target = self.store._registry(relation.target)
+            if not relation.many:
+                return target._from_id(self.__dict__[relation.column]) if self.__dict__[relation.column] else None
+            return target.filter(**{inverse(self.registry, name): self})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BaseRecord) or self.registry is not other.registry:

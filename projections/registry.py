@@ -132,6 +132,27 @@ class Registry:
         return column.name
 
 
+def inverse(registry: Registry, name: str) -> str:
+    """Find the relation that leads from the target of a relation back to a registry.
+
+    Raises:
+        LookupError: There is none.
+    """
+    relation = registry.relations[name]
+    for back, other in REGISTRIES[relation.target].relations.items():
+        if other.target != registry.name:
+            continue
+        if relation.through is None or other.through is None:
+            ends = (other.column, other.target_column) == (relation.target_column, relation.column)
+            if relation.through is other.through and ends:
+                return back
+        elif (other.through.table, other.through.near, other.through.far, other.through.kinds) == (
+            relation.through.table, relation.through.far, relation.through.near, relation.through.kinds,
+        ):  # fmt: skip
+            return back
+    raise LookupError(f"no relation leads from {relation.target} back to {registry.name} over {name}")
+
+
 def _links(kind: str, target: str, doc: str, *, back: bool = False, order: str = "", mixed: bool = False) -> Relation:
     """Lead through the links of a kind, from source to target or back."""
     near, far = ("target_id", "source_id") if back else ("source_id", "target_id")

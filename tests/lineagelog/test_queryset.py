@@ -9,7 +9,7 @@ import pytest
 
 import lineagelog as ln
 from lineagelog import errors
-from lineagelog.projections.registry import REGISTRIES
+from lineagelog.projections.registry import REGISTRIES, inverse
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]
@@ -222,6 +222,55 @@ def test_every_registry_answers_like_a_query_of_all_its_records(filled: Store) -
         for refuses in (registry.one, registry.one_or_none):
             with pytest.raises(errors.MultipleRecordsError, match=f"more than one {name} matches"):
                 refuses()
+
+
+def test_every_relation_is_an_attribute_and_leads_back(filled: Store) -> None:
+    first, second = ln.Artifact.filter(key="raw/iris.parquet")
+    label = ln.ULabel(name="good").save()
+    weight = ln.Feature(name="weight", dtype=float).save()
+    second.labels.add(label)
+    second.features.add_values({"weight": 1})
+    collection = ln.Collection([first, second], key="all").save()
+    assert list(label.artifacts) == list(weight.artifacts) == [second]
+    assert label.runs.count() == 0
+    assert list(first.collections) == [collection]
+    assert list(first.revised_by) == [second]
+    assert first.created_by.created_artifacts.filter(key__startswith="raw").count() == 2
+    for name, registry in REGISTRIES.items():
+        assert all(inverse(registry, relation) for relation, how in registry.relations.items() if how.many)
+        for record in getattr(ln, name):
+            for relation, how in registry.relations.items():
+                if relation == "features":
+                    continue
+                related = getattr(record, relation)
+                others = list(related) if how.many else [related] if related is not None else []
+                ids = {other.id for other in others}
+                assert {other.registry.name for other in others} <= {how.target}
+                found = getattr(ln, how.target).filter(id__in=ids)
+                assert found.count() == len(ids)
+                assert not ids or record in list(getattr(ln, name).filter(**{f"{relation}__id__in": ids})), (
+                    name,
+                    relation,
+                )
+    with pytest.raises(AttributeError, match="Artifact has no attribute 'kye'; did you mean 'key'"):
+        _ = first.kye
+    with pytest.raises(AttributeError, match="Artifact has no attribute 'ulable'; did you mean 'ulabels'"):
+        _ = first.ulable
+
+
+def test_view_shows_tables_in_a_notebook_once(
+    filled: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[str] = []
+    ln.Artifact.filter(key="clean/wine.parquet").one().labels.add(ln.ULabel(name="<b>bold</b>").save())
+    monkeypatch.setattr("lineagelog.lineage.in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
+    capsys.readouterr()
+    frames = ln.view(1)
+    assert len(shown) == len(frames) == len(list(filter(len, frames.values())))
+    assert any("<h4>ULabel</h4>" in html and "&lt;b&gt;bold&lt;/b&gt;" in html for html in shown)
+    frames._ipython_display_()  # type: ignore[attr-defined]
+    assert capsys.readouterr().out == ""
 
 
 def test_settings_say_and_change_where_new_artifacts_go(
