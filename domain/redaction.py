@@ -132,7 +132,8 @@ def redact_command(arguments: list[str]) -> list[str]:
     redacted = []
     hide_next = False
     for argument in arguments:
-        if hide_next and not argument.startswith("-"):
+        # A single dash may begin a secret; one letter after it, or a second dash, is the next option.
+        if hide_next and (not argument.startswith("-") or (len(argument) > 2 and not argument.startswith("--"))):
             redacted.append(MARK)
             hide_next = False
             continue

@@ -6,6 +6,7 @@ folder may hold a file `.lineagelog` that points to it. Both are looked for upwa
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
@@ -154,17 +155,15 @@ def known_stores() -> list[dict[str, str]]:
 
 def remember_store(store_id: str, name: str, location: str) -> None:
     """Add a store to the list, if the user's configuration folder can be written."""
-    stores = _read_state("stores.json")
     entry = {"name": name, "id": store_id, "location": location}
-    if stores.get(store_id) != entry:
-        _write_state("stores.json", {**stores, store_id: entry})
+    if _read_state("stores.json").get(store_id) != entry:
+        _change_state("stores.json", store_id, entry)
 
 
 def forget_store(store_id: str) -> None:
     """Take a store off the list."""
-    stores = _read_state("stores.json")
-    if stores.pop(store_id, None) is not None:
-        _write_state("stores.json", stores)
+    if store_id in _read_state("stores.json"):
+        _change_state("stores.json", store_id, None)
 
 
 class Login(NamedTuple):
@@ -190,12 +189,7 @@ def kept_login(store_id: str) -> Login | None:
 
 def keep_login(store_id: str, login: Login | None) -> None:
     """Keep a log-in for later processes of this operating system user; `None` ends it."""
-    logins = _read_state("logins.json")
-    if login is None:
-        logins.pop(store_id, None)
-    else:
-        logins[store_id] = login._asdict()
-    _write_state("logins.json", logins)
+    _change_state("logins.json", store_id, login._asdict() if login is not None else None)
 
 
 def without_password(url: str) -> tuple[str, str | None]:
@@ -258,11 +252,16 @@ def _read_state(name: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _write_state(name: str, data: dict[str, Any]) -> None:
+def _change_state(name: str, key: str, value: Any) -> None:
+    """Set one entry, or remove it with `None`; of several processes that do so at once none loses another's entry."""
     folder = _state_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / name, data)
+        with (folder / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            entries = _read_state(name)
+            entries.pop(key, None)
+            write_json(folder / name, entries if value is None else {**entries, key: value})
     except OSError:
         # The list is a comfort; a home that cannot be written must not stop work on a store.
         return

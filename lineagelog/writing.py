@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +23,15 @@ def written_whole(path: Path, failure: str) -> Iterator[BinaryIO]:
     Raises:
         ExportError: The file cannot be written.
     """
+    temporary = path.absolute().with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+        # Not by tempfile, whose files nobody else may read: the process's mask says who may.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except (OSError, ValueError) as exc:
         raise ExportError(f"{failure}: {exc}; choose a folder that exists and that you may write") from exc
-    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as out:
             yield cast("BinaryIO", out)
-        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException as exc:
         temporary.unlink(missing_ok=True)

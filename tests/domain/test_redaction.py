@@ -173,6 +173,8 @@ def test_values_without_secrets_are_returned_equal() -> None:
         (["tool", "--password", "hunter2", "file"], ["tool", "--password", MARK, "file"]),
         (["tool", "--api-key=hunter2", "file"], ["tool", f"--api-key={MARK}", "file"]),
         (["tool", "--token", "--fast"], ["tool", "--token", "--fast"]),
+        (["tool", "--token", "-hunter2"], ["tool", "--token", MARK]),
+        (["tool", "--token", "-v"], ["tool", "--token", "-v"]),
         (["tool", "--token"], ["tool", "--token"]),
         (["tool", "--token="], ["tool", "--token="]),
         (["tool", "--db", "postgresql://mara:hunter2@db/x"], ["tool", "--db", f"postgresql://{MARK}@db/x"]),
