@@ -93,8 +93,8 @@ def all_of(nodes: Sequence[Node]) -> Node:
 
 
 def negation(node: Node) -> Node:
-    """Turn a node around."""
-    return node.node if isinstance(node, Not) else Not(node)
+    """Turn a node around; one turned around twice keeps to itself, and does not join others over its relation."""
+    return Not(node)
 
 
 def any_of(nodes: Sequence[Node]) -> Node:

@@ -501,6 +501,9 @@ def test_conditions_in_one_call_mean_the_same_related_row(store: Store) -> None:
     assert run["uid"] not in store.uids(together)
     assert run["uid"] not in store.uids(joined)
     assert run["uid"] in store.uids(apart)
+    # What is turned around twice keeps to itself.
+    twice = Query(RUN).filter(~~Q(inputs__size=small["size"]) & ~~Q(inputs__hash=large["hash"]))
+    assert run["uid"] in store.uids(twice)
     assert run["uid"] in store.uids(Query(RUN).filter(inputs__size=small["size"], inputs__hash=small["hash"]))
 
 
