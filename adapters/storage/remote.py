@@ -40,7 +40,7 @@ from lineagelog.adapters.storage.hashing import (
 )
 from lineagelog.adapters.storage.local import not_a_file, open_sink, replacing, sync_trees
 from lineagelog.adapters.storage.parallel import from_any_thread, in_order
-from lineagelog.adapters.storage.retry import again
+from lineagelog.adapters.storage.retry import again, is_passing
 from lineagelog.domain.errors import (
     DigestMismatchError,
     LineageLogError,
@@ -299,7 +299,7 @@ class RemoteStorage(Storage):
         """Remove what a failed upload of a folder has put there; what others put there stays."""
         for place in places:
             self.delete(place)
-        if next(self.list_files(path), None) is None:
+        if self.is_folder(path) and next(self.list_files(path), None) is None:
             # Some file systems keep an empty folder, which would take the name.
             self.delete(path)
 
@@ -328,7 +328,10 @@ class RemoteStorage(Storage):
             return Hashed(size, digest.hexdigest())
 
         with self._translated(path):
-            return again(read)
+            return again(read, self._is_passing)
+
+    def _is_passing(self, exc: BaseException) -> bool:
+        return is_passing(exc)
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         with self._fs.open(self._key(path), "rb", cache_type="none") as stream:
@@ -424,7 +427,8 @@ class _StagedForUpload(Staged):
                 if found != [Member(member.path, member.fingerprint) for member in self._members]:
                     raise changed(self._folder)
         except BaseException:
-            self._storage.take_back(path, done)
+            if self._folder is not None:
+                self._storage.take_back(path, done)
             raise
         self._members = None
         self.committed = True

@@ -9,25 +9,27 @@ from typing import Final, TypeVar
 
 from lineagelog.domain.errors import LineageLogError
 
-ATTEMPTS: Final = 5
+ATTEMPTS: Final = 4
 _FIRST_WAIT_S: Final = 0.1
 
 R = TypeVar("R")
 
 
-def again(call: Callable[[], R]) -> R:
+def again(call: Callable[[], R], passing: Callable[[BaseException], bool] | None = None) -> R:
     """Make a call that can be repeated without harm, and repeat it while its failure looks like a passing one.
 
     The waits double from 0.1 s, each shortened by chance so that many clients do not come back together.
 
     Args:
         call: Reads, or writes in a way that doing it twice is doing it once.
+        passing: Tells which errors may be gone in a moment; `is_passing` by default.
     """
+    passing = passing or is_passing
     for attempt in range(ATTEMPTS):
         try:
             return call()
         except Exception as exc:  # each library has errors of its own
-            if attempt == ATTEMPTS - 1 or not is_passing(exc):
+            if attempt == ATTEMPTS - 1 or not passing(exc):
                 raise
         time.sleep(_FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - no secret is made of it
     raise AssertionError("unreachable")

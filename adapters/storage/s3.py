@@ -52,6 +52,8 @@ _DENIED: Final = frozenset(
     {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
 )
 
+_CUT: Final = frozenset({"IncompleteReadError", "ReadTimeoutError", "ResponseStreamingError", "ProtocolError"})
+
 
 class _Part(NamedTuple):
     """A part of an upload.
@@ -220,7 +222,7 @@ class S3Storage(RemoteStorage):
                 # Whatever became of the request: an object that bears this mark is ours, and must not stay.
                 with suppress(Exception):
                     if self._is_marked(path, mark):
-                        again(partial(self.delete, path))
+                        self.delete(path)
                 raise
 
     def _put_whole(self, member: Source, path: str, mark: str) -> bool:
@@ -245,8 +247,7 @@ class S3Storage(RemoteStorage):
         def send(numbered: tuple[int, bytes]) -> _Part:
             number, block = numbered
             md5 = hashlib.md5(block, usedforsecurity=False)
-            # Repeating a part replaces it.
-            answer = again(lambda: self._client.upload_part(**place, PartNumber=number, Body=block))
+            answer = self._client.upload_part(**place, PartNumber=number, Body=block)
             return _Part(number, md5.digest(), answer["ETag"].strip('"'))
 
         try:
@@ -272,7 +273,7 @@ class S3Storage(RemoteStorage):
         from botocore.exceptions import ClientError
 
         try:
-            answer = again(lambda: call(**request, IfNoneMatch="*"))
+            answer = call(**request, IfNoneMatch="*")
         except ClientError as exc:
             if _code(exc) not in _TAKEN | _MISSING or not self._is_marked(path, mark):
                 raise
@@ -298,10 +299,13 @@ class S3Storage(RemoteStorage):
                 target.unlink(missing_ok=True)
             return super()._read(path, target, progress)
 
+    def _is_passing(self, exc: BaseException) -> bool:  # noqa: ARG002 - requests and parts have been repeated one by one
+        return False
+
     def _blocks(self, path: str) -> Iterator[bytes]:
         """Read an object, several parts at a time; all parts are of the same version of it."""
         request = {"Bucket": self._bucket, "Key": self._s3_key(path)}
-        first, size, etag = again(partial(self._first_part, request))
+        first, size, etag = again(partial(self._first_part, request), _is_cut)
         yield first
 
         def part(start: int) -> bytes:
@@ -311,7 +315,9 @@ class S3Storage(RemoteStorage):
 
         try:
             yield from in_order(
-                lambda start: again(partial(part, start)), range(len(first), size, PART_BYTES), _PARTS_AT_A_TIME
+                lambda start: again(partial(part, start), _is_cut),
+                range(len(first), size, PART_BYTES),
+                _PARTS_AT_A_TIME,
             )
         except Exception as exc:
             if _code(exc) in _TAKEN:
@@ -385,6 +391,11 @@ class S3Storage(RemoteStorage):
                 "profile, and the rights they give"
             )
         return translated(exc, self._where(path))
+
+
+def _is_cut(exc: BaseException) -> bool:
+    """Tell whether an answer broke off. All that happens before its first byte has been tried again by botocore."""
+    return any(kind.__name__ in _CUT for kind in type(exc).__mro__)
 
 
 def _code(exc: BaseException | None) -> str | None:

@@ -481,3 +481,36 @@ def test_a_local_root_is_absolute_and_without_links(tmp_path: Path, monkeypatch:
 def test_what_is_no_root_is_refused(given: str) -> None:
     with pytest.raises(InvalidValueError, match="the storage root"):
         normalise_root(given)
+
+
+def test_stored_files_are_read_only_and_can_be_deleted(storage: Storage, source: Path, folder: Path) -> None:
+    storage.put_file(source, "x")
+    storage.put_folder(folder, "f")
+    stored = left_behind(storage)
+    assert len(stored) == 4
+    assert all(path.stat().st_mode & 0o222 == 0 and path.stat().st_mode & 0o400 for path in stored)
+    assert source.stat().st_mode & 0o200, "the file it was made from is not touched"
+    storage.delete("x")
+    storage.delete("f")
+    assert left_behind(storage) == []
+
+
+def test_many_contents_are_committed_at_once_and_none_twice(storage: Storage, tmp_path: Path) -> None:
+    paths = [tmp_path / str(number) for number in range(20)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number]))
+    staged = [(storage.stage_file(path), f"many/{path.name}") for path in paths]
+    storage.put_file(paths[0], "many/7")
+    with pytest.raises(ObjectExistsError):
+        storage.commit_all(staged)
+    committed = [path for content, path in staged if content.committed]
+    assert all(storage.exists(path) for path in committed)
+    for content, _ in staged:
+        content.discard()
+    assert len(left_behind(storage)) == len(committed) + 1
+
+
+def test_hashing_a_large_file_in_the_background_gives_the_same_hash(storage: Storage, tmp_path: Path) -> None:
+    content = random.Random(7).randbytes(9 * BLOCK_BYTES + 1)
+    (tmp_path / "big").write_bytes(content)
+    assert storage.put_file(tmp_path / "big", "big").hash == sha256(content)
