@@ -81,6 +81,11 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
             try:
                 events, existing, unknown = _decide(store, drafts)
                 _commit(store, drafts, existing)
+            except Exception:
+                # At the second attempt the first one's bytes have their names already.
+                _remove(store, drafts)
+                raise
+            try:
                 recorded = store.append(events, guard=partial(_check_still, drafts, unknown))
             except StoreUnavailableError:
                 # The append may have gone through all the same, so its content must stay.

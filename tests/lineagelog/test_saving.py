@@ -289,3 +289,21 @@ def test_an_interrupt_after_the_commit_takes_no_content_away(
         artifact.save()
     monkeypatch.undo()
     pd.testing.assert_frame_equal(store.Artifact.get(key="t.parquet").load(), frame())
+
+
+def test_a_save_that_is_refused_after_it_lost_a_race_leaves_no_bytes(
+    sqlite_store: Store, write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = sqlite_store
+    first = store.Artifact(write("a.txt", "a"), key="a", run=False).save()
+    artifact = store.Artifact(write("b.txt", "b"), key="b", revises=first, run=False)
+
+    def lose(*_: Any, **__: Any) -> None:
+        monkeypatch.undo()
+        store.Artifact(write("c.txt", "c"), key="b", run=False).save()
+        raise errors.ConcurrentWriteError("another writer was first")
+
+    monkeypatch.setattr(store, "append", lose)
+    with pytest.raises(errors.ConstraintError, match="another family"):
+        artifact.save()
+    assert len(list((store.folder / ".lineagelog" / "objects").iterdir())) == 2
