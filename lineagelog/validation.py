@@ -9,12 +9,19 @@ if TYPE_CHECKING:
     from lineagelog.exporters.constraints import Report
 
 
-def validate_prov(path: str | Path, *, format: str | None = None, max_statements: int = 1_000_000) -> Report:  # noqa: A002
+def validate_prov(
+    path: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002 - the word of the command line
+    times: bool = False,
+    max_statements: int = 1_000_000,
+) -> Report:
     """Check a PROV document against PROV-CONSTRAINTS.
 
     Args:
         path: A file in PROV-JSON, PROV-JSONLD, PROV-N, PROV-XML, Turtle, TriG, N-Triples or N-Quads.
         format: Name of the format in lower case, as in `prov-json` or `n-quads`; told by suffix and content by default.
+        times: Also warn of times that contradict the order of events; PROV-CONSTRAINTS does not forbid them.
         max_statements: Statements beyond which a document is refused; each takes about 2 KB of memory.
 
     Returns:
@@ -31,4 +38,4 @@ def validate_prov(path: str | Path, *, format: str | None = None, max_statements
     from lineagelog.exporters.constraints import validate
     from lineagelog.exporters.readers.reading import read
 
-    return validate(read(path, format=format, max_statements=max_statements))
+    return validate(read(path, format=format, max_statements=max_statements), times=times)

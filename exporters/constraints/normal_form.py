@@ -4,7 +4,7 @@ Definitions 1 to 4 put a new existential variable wherever an expandable part is
 or whose results only matter as an event, are applied where they are used; `rules.py` says where.
 
 References:
-    PROV-CONSTRAINTS 4.1 (optional identifiers and attributes) and 5 (inferences)
+    PROV-CONSTRAINTS 5 (definitions and inferences)
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -26,31 +25,48 @@ from lineagelog.exporters.constraints.normal_form import Fact, Instance
 from lineagelog.exporters.constraints.specialization import Entities
 from lineagelog.exporters.constraints.terms import PLACEHOLDER, Term
 
-_GENERATION: Final = "generation"
-_INVALIDATION: Final = "invalidation"
-_START: Final = "start"
-_END: Final = "end"
-_USAGE: Final = "usage"
+GENERATION: Final = "generation"
+INVALIDATION: Final = "invalidation"
+START: Final = "start"
+END: Final = "end"
+USAGE: Final = "usage"
+
+_STRICT: Final = 42
+"""The one constraint by which an event strictly precedes another."""
 
 _SHOWN: Final = 12
 """So many events of a cycle are told in words; `Violation.cycle` holds all."""
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
+    """That one event precedes another.
+
+    Attributes:
+        source: Number of the one.
+        target: Number of the other.
+        rule: Number of the constraint.
+        fact: Statement that the constraint was applied to.
+    """
+
     source: int
     target: int
     rule: int
     fact: Fact
 
 
-class _Events:
-    """Nodes and steps of the graph."""
+class Events:
+    """Events in their order: nodes and steps of a graph.
+
+    Attributes:
+        nodes: Number of each event, by its sort and its entity, activity or usage.
+        steps: Which precedes which.
+        happened: Events that exist; a node that specialization only passes through is none.
+    """
 
     def __init__(self, instance: Instance) -> None:
         self._find = instance.terms.find
         self.nodes: dict[tuple[str, Term], int] = {}
-        self.steps: list[_Step] = []
-        # A node that specialization only passes through is no event.
+        self.steps: list[Step] = []
         self.happened: set[tuple[str, Term]] = set()
 
     def happens(self, sort: str, term: Term) -> None:
@@ -69,28 +85,12 @@ class _Events:
 
     def _add(self, rule: int, fact: Fact, one: tuple[str, Term], two: tuple[str, Term]) -> None:
         nodes = self.nodes
-        self.steps.append(_Step(nodes.setdefault(one, len(nodes)), nodes.setdefault(two, len(nodes)), rule, fact))
+        self.steps.append(Step(nodes.setdefault(one, len(nodes)), nodes.setdefault(two, len(nodes)), rule, fact))
 
 
-_STRICT: Final = 42
-"""The one constraint by which an event strictly precedes another."""
-
-
-def check_ordering(instance: Instance, entities: Entities) -> None:
-    """Find events that would have to happen before themselves."""
-    _report_cycles(instance, _events_in_order(instance, entities))
-
-
-def event_order(instance: Instance, entities: Entities) -> Iterator[tuple[str, str, int]]:
-    """List which event precedes which, in words, with the constraint."""
-    events = _events_in_order(instance, entities)
-    keys = list(events.nodes)
-    for step in events.steps:
-        yield _event(instance, *keys[step.source], step), _event(instance, *keys[step.target], step), step.rule
-
-
-def _events_in_order(instance: Instance, entities: Entities) -> _Events:
-    events = _Events(instance)
+def order_events(instance: Instance, entities: Entities) -> Events:
+    """Find the events of an instance and which precedes which."""
+    events = Events(instance)
     _find_events(instance, entities, events)
     _order_by_activity(instance, events)
     _order_by_entity(instance, events)
@@ -98,90 +98,93 @@ def _events_in_order(instance: Instance, entities: Entities) -> _Events:
     return events
 
 
-def _find_events(instance: Instance, entities: Entities, events: _Events) -> None:
+def _find_events(instance: Instance, entities: Entities, events: Events) -> None:
     facts, happens = instance.facts, events.happens
     # Inference 7: a stated entity was generated and invalidated at some time; Inference 8: a stated activity started and ended.
     for entity in entities.stated:
-        happens(_GENERATION, entity)
-        happens(_INVALIDATION, entity)
+        happens(GENERATION, entity)
+        happens(INVALIDATION, entity)
     for fact in facts["activity"]:
-        happens(_START, fact.id)
-        happens(_END, fact.id)
+        happens(START, fact.id)
+        happens(END, fact.id)
     for kind, sort in (
-        ("wasGeneratedBy", _GENERATION),
-        ("wasInvalidatedBy", _INVALIDATION),
-        ("wasStartedBy", _START),
-        ("wasEndedBy", _END),
+        ("wasGeneratedBy", GENERATION),
+        ("wasInvalidatedBy", INVALIDATION),
+        ("wasStartedBy", START),
+        ("wasEndedBy", END),
     ):
         for fact in facts[kind]:
             happens(sort, fact.args[0])
     for fact in facts["used"]:
-        happens(_USAGE, fact.id)
+        happens(USAGE, fact.id)
 
 
-def _order_by_activity(instance: Instance, events: _Events) -> None:
+def _order_by_activity(instance: Instance, events: Events) -> None:
     facts, order = instance.facts, events.order
     for kind in ("activity", "wasStartedBy", "wasEndedBy"):
         for fact in facts[kind]:
             activity = fact.id if kind == "activity" else fact.args[0]
-            order(30, fact, (_START, activity), (_END, activity))
+            order(30, fact, (START, activity), (END, activity))
     for fact in facts["used"]:
         activity, entity, _ = fact.args
-        order(33, fact, (_START, activity), (_USAGE, fact.id))
-        order(33, fact, (_USAGE, fact.id), (_END, activity))
-        order(37, fact, (_GENERATION, entity), (_USAGE, fact.id))
-        order(38, fact, (_USAGE, fact.id), (_INVALIDATION, entity))
+        order(33, fact, (START, activity), (USAGE, fact.id))
+        order(33, fact, (USAGE, fact.id), (END, activity))
+        order(37, fact, (GENERATION, entity), (USAGE, fact.id))
+        order(38, fact, (USAGE, fact.id), (INVALIDATION, entity))
     for fact in facts["wasGeneratedBy"]:
         entity, activity, _ = fact.args
-        order(34, fact, (_START, activity), (_GENERATION, entity))
-        order(34, fact, (_GENERATION, entity), (_END, activity))
+        order(34, fact, (START, activity), (GENERATION, entity))
+        order(34, fact, (GENERATION, entity), (END, activity))
     for fact in facts["wasInformedBy"]:
         informed, informant = fact.args
-        order(35, fact, (_START, informant), (_END, informed))
-    for kind, sort, rule in (("wasStartedBy", _START, 43), ("wasEndedBy", _END, 44)):
+        order(35, fact, (START, informant), (END, informed))
+    for kind, sort, rule in (("wasStartedBy", START, 43), ("wasEndedBy", END, 44)):
         for fact in facts[kind]:
             activity, trigger = fact.args[:2]
-            order(rule, fact, (_GENERATION, trigger), (sort, activity))
-            order(rule, fact, (sort, activity), (_INVALIDATION, trigger))
+            order(rule, fact, (GENERATION, trigger), (sort, activity))
+            order(rule, fact, (sort, activity), (INVALIDATION, trigger))
 
 
-def _order_by_entity(instance: Instance, events: _Events) -> None:
+def _order_by_entity(instance: Instance, events: Events) -> None:
     facts, order = instance.facts, events.order
     for kind in ("entity", "wasGeneratedBy", "wasInvalidatedBy"):
         for fact in facts[kind]:
             entity = fact.id if kind == "entity" else fact.args[0]
-            order(36, fact, (_GENERATION, entity), (_INVALIDATION, entity))
+            order(36, fact, (GENERATION, entity), (INVALIDATION, entity))
     for fact in facts["wasDerivedFrom"]:
         generated, used, *specific = fact.args
         if PLACEHOLDER not in specific:
-            order(41, fact, (_USAGE, fact.args[4]), (_GENERATION, generated))
-        order(_STRICT, fact, (_GENERATION, used), (_GENERATION, generated))
+            order(41, fact, (USAGE, fact.args[4]), (GENERATION, generated))
+        order(_STRICT, fact, (GENERATION, used), (GENERATION, generated))
     for fact in facts["specializationOf"]:
         specific_entity, general = fact.args
-        events.pass_on(45, fact, (_GENERATION, general), (_GENERATION, specific_entity))
-        events.pass_on(46, fact, (_INVALIDATION, specific_entity), (_INVALIDATION, general))
+        events.pass_on(45, fact, (GENERATION, general), (GENERATION, specific_entity))
+        events.pass_on(46, fact, (INVALIDATION, specific_entity), (INVALIDATION, general))
 
 
-def _order_by_agent(instance: Instance, events: _Events) -> None:
+def _order_by_agent(instance: Instance, events: Events) -> None:
     facts, order = instance.facts, events.order
     for fact in facts["wasAssociatedWith"]:
         activity, agent, _ = fact.args
-        order(47, fact, (_START, activity), (_INVALIDATION, agent))
-        order(47, fact, (_GENERATION, agent), (_END, activity))
-        order(47, fact, (_START, activity), (_END, agent))
-        order(47, fact, (_START, agent), (_END, activity))
+        order(47, fact, (START, activity), (INVALIDATION, agent))
+        order(47, fact, (GENERATION, agent), (END, activity))
+        order(47, fact, (START, activity), (END, agent))
+        order(47, fact, (START, agent), (END, activity))
     for fact in facts["wasAttributedTo"]:
         entity, agent = fact.args
-        order(48, fact, (_GENERATION, agent), (_GENERATION, entity))
-        order(48, fact, (_START, agent), (_GENERATION, entity))
+        order(48, fact, (GENERATION, agent), (GENERATION, entity))
+        order(48, fact, (START, agent), (GENERATION, entity))
     for fact in facts["actedOnBehalfOf"]:
         delegate, responsible, _ = fact.args
-        order(49, fact, (_GENERATION, responsible), (_INVALIDATION, delegate))
-        order(49, fact, (_START, responsible), (_END, delegate))
+        order(49, fact, (GENERATION, responsible), (INVALIDATION, delegate))
+        order(49, fact, (START, responsible), (END, delegate))
 
 
-def _report_cycles(instance: Instance, events: _Events) -> None:
-    """Report one shortest cycle for each group of events that precede each other with a strict step among them."""
+def check_ordering(instance: Instance, events: Events) -> None:
+    """Find events that would have to happen before themselves.
+
+    One shortest cycle is reported for each group of events that precede each other with a strict step among them.
+    """
     successors: list[list[int]] = [[] for _ in events.nodes]
     for step in events.steps:
         successors[step.source].append(step.target)
@@ -193,7 +196,7 @@ def _report_cycles(instance: Instance, events: _Events) -> None:
             continue
         reported.add(group)
         path = shortest_path(successors, strict.target, strict.source, component)
-        links: dict[tuple[int, int], _Step] = {}
+        links: dict[tuple[int, int], Step] = {}
         for step in events.steps:
             if component[step.source] == group:
                 links.setdefault((step.source, step.target), step)
@@ -201,13 +204,13 @@ def _report_cycles(instance: Instance, events: _Events) -> None:
         _report_cycle(instance, events, steps)
 
 
-def _report_cycle(instance: Instance, events: _Events, steps: list[_Step]) -> None:
+def _report_cycle(instance: Instance, events: Events, steps: list[Step]) -> None:
     keys = list(events.nodes)
     words, told = [], []
     for step in steps:
         sort, term = keys[step.source]
         if (sort, term) in events.happened:
-            words.append(_event(instance, sort, term, step))
+            words.append(describe_event(instance, sort, term, step))
             told.append(f"{words[-1]} {'strictly precedes' if step.rule == _STRICT else 'precedes'}")
     if len(words) > _SHOWN:
         told[_SHOWN:] = [f"({len(words) - _SHOWN:,} more events, each before the next, the last before)"]
@@ -216,9 +219,10 @@ def _report_cycle(instance: Instance, events: _Events, steps: list[_Step]) -> No
     instance.violate(_STRICT, message, [step.fact for step in steps], tuple(words))
 
 
-def _event(instance: Instance, sort: str, term: Term, step: _Step) -> str:
+def describe_event(instance: Instance, sort: str, term: Term, step: Step) -> str:
+    """Tell an event in words, as a part of a step."""
     name = instance.name(term)
-    if sort != _USAGE:
+    if sort != USAGE:
         return f"{sort} of {name or 'something unnamed'}"
     if name is not None:
         return f"usage {name}"

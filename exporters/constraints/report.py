@@ -41,6 +41,7 @@ class Report:
         n_bundles: Bundles that were checked, each on its own.
         format: Format the document was read from.
         notes: What PROV-CONSTRAINTS says nothing of and was passed over.
+        warnings: Times that contradict the order of events, if they were asked for.
     """
 
     violations: tuple[Violation, ...]
@@ -48,6 +49,7 @@ class Report:
     n_bundles: int
     format: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -70,6 +72,9 @@ class Report:
                 lines.append(f"  … and {len(violation.records) - _RECORDS_SHOWN:,} more records")
         if len(self.violations) > _SHOWN:
             lines.append(f"… and {len(self.violations) - _SHOWN:,} more")
+        lines += [f"warning: {warning}" for warning in self.warnings[:_SHOWN]]
+        if len(self.warnings) > _SHOWN:
+            lines.append(f"… and {len(self.warnings) - _SHOWN:,} more warnings")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -92,4 +97,5 @@ class Report:
                 for violation in self.violations
             ],
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }

@@ -42,25 +42,25 @@ _ALTERNATE: Final = "implied: alternates are entities by typing (50) as soon as 
 RULES: Final = {
     number: Rule(number, form, name, section, applied)
     for form, section, applied, names in (
-        ("definition", "4.1", "normal_form", {
+        ("definition", "5", "normal_form", {
             1: "optional-identifiers", 2: "optional-attributes", 3: "definition-short-forms", 4: "optional-placeholders",
         }),
-        ("inference", "5.1", _COMMUNICATION, {
+        ("inference", "5", _COMMUNICATION, {
             5: "communication-generation-use-inference", 6: "generation-use-communication-inference",
         }),
-        ("inference", "5.2", "ordering", {
+        ("inference", "5", "ordering", {
             7: "entity-generation-invalidation-inference", 8: "activity-start-end-inference",
         }),
-        ("inference", "5.2", "normal_form", {9: "wasStartedBy-inference", 10: "wasEndedBy-inference"}),
-        ("inference", "5.3", "normal_form", {11: "derivation-generation-use-inference"}),
-        ("inference", "5.3", _ALTERNATE, {12: "revision-is-alternate-inference"}),
-        ("inference", "5.4", "normal_form", {13: "attribution-inference", 14: "delegation-inference"}),
-        ("inference", "5.4", "uniqueness", {15: "influence-inference"}),
-        ("inference", "5.5", _ALTERNATE, {
+        ("inference", "5", "normal_form", {9: "wasStartedBy-inference", 10: "wasEndedBy-inference"}),
+        ("inference", "5", "normal_form", {11: "derivation-generation-use-inference"}),
+        ("inference", "5", _ALTERNATE, {12: "revision-is-alternate-inference"}),
+        ("inference", "5", "normal_form", {13: "attribution-inference", 14: "delegation-inference"}),
+        ("inference", "5", "uniqueness", {15: "influence-inference"}),
+        ("inference", "5", _ALTERNATE, {
             16: "alternate-reflexive", 17: "alternate-transitive", 18: "alternate-symmetric",
             20: "specialization-alternate-inference",
         }),
-        ("inference", "5.5", "specialization", {
+        ("inference", "5", "specialization", {
             19: "specialization-transitive", 21: "specialization-attributes-inference",
         }),
         ("constraint", "6.1", "uniqueness", {

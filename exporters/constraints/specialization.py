@@ -4,7 +4,7 @@ The closure of a chain of n entities has n²/2 pairs. Whether some entity specia
 what is handed down is what can be reached.
 
 References:
-    PROV-CONSTRAINTS 5.5 (Inferences 19 and 21) and 6.4 (Constraint 52)
+    PROV-CONSTRAINTS 5 (Inferences 19 and 21) and 6.4 (Constraint 52)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Terms of a normal form: constants, existential variables and the placeholder, merged as unification demands.
 
 References:
-    PROV-CONSTRAINTS 2.4 (substitution, unification and merging)
+    PROV-CONSTRAINTS 4 (substitution, unification and merging)
 """
 
 from __future__ import annotations
@@ -109,3 +109,10 @@ def canonical_time(text: str) -> str:
         return text.strip()
     zone = "Z" if zulu or sign else ""
     return f"{moment.isoformat()}{'.' if fraction else ''}{fraction}{zone}"
+
+
+def is_moment(text: str) -> bool:
+    """Tell an `xsd:dateTime` of the years 1 to 9999, whose canonical texts sort as the moments do."""
+    return (
+        _DATE_TIME.fullmatch(text.strip()) is not None and len(canonical_time(text).partition(".")[0].rstrip("Z")) == 19
+    )

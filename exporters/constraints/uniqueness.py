@@ -5,7 +5,7 @@ keys it is part of; when two classes become one, the facts of the smaller are lo
 log n steps.
 
 References:
-    PROV-CONSTRAINTS 6.1 (uniqueness constraints) and 2.4 (unification and merging)
+    PROV-CONSTRAINTS 6.1 (uniqueness constraints) and 4 (unification and merging)
 """
 
 from __future__ import annotations

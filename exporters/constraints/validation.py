@@ -6,18 +6,17 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from lineagelog.exporters.constraints.impossibility import check_empty_collections, check_names, check_types
 from lineagelog.exporters.constraints.normal_form import normal_form
-from lineagelog.exporters.constraints.ordering import check_ordering
+from lineagelog.exporters.constraints.ordering import check_ordering, order_events
 from lineagelog.exporters.constraints.report import Report, Violation
 from lineagelog.exporters.constraints.specialization import check_irreflexive, hand_down
+from lineagelog.exporters.constraints.times import compare_times
 from lineagelog.exporters.constraints.uniqueness import merge_statements
-from lineagelog.exporters.readers.document import Document, Statement
+from lineagelog.exporters.readers.document import Document
 
 
-def validate(document: Document) -> Report:
+def validate(document: Document, *, times: bool = False) -> Report:
     """Check a document against PROV-CONSTRAINTS.
 
     Normalization fails where two constants would have to be one; the recommendation stops there. Here the other checks run all the
@@ -25,25 +24,31 @@ def validate(document: Document) -> Report:
 
     Args:
         document: What a reader made of a file.
+        times: Also warn of times that contradict the order of events, which the recommendation does not forbid.
 
     Returns:
         The verdict, with every violation.
     """
     violations: list[Violation] = []
+    warnings: list[str] = []
     for bundle, statements in ((None, document.toplevel), *document.bundles.items()):
-        violations += _validate_instance(document, bundle, statements)
+        instance = normal_form(statements, bundle, document.short)
+        merge_statements(instance)
+        entities = hand_down(instance)
+        check_irreflexive(instance)
+        events = order_events(instance, entities)
+        check_ordering(instance, events)
+        check_types(instance)
+        check_names(instance, entities)
+        check_empty_collections(instance, entities)
+        violations += instance.violations
+        if times:
+            warnings += compare_times(instance, events)
     return Report(
-        tuple(violations), document.n_statements, len(document.bundles), document.format, tuple(document.notes)
+        tuple(violations),
+        document.n_statements,
+        len(document.bundles),
+        document.format,
+        tuple(document.notes),
+        tuple(dict.fromkeys(warnings)),
     )
-
-
-def _validate_instance(document: Document, bundle: str | None, statements: Iterable[Statement]) -> list[Violation]:
-    instance = normal_form(statements, bundle, document.short)
-    merge_statements(instance)
-    entities = hand_down(instance)
-    check_irreflexive(instance)
-    check_ordering(instance, entities)
-    check_types(instance)
-    check_names(instance, entities)
-    check_empty_collections(instance, entities)
-    return instance.violations

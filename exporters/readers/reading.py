@@ -35,7 +35,7 @@ SUFFIXES: Final = {
 FORMATS: Final = tuple(dict.fromkeys(SUFFIXES.values()))
 """Every format that is read."""
 
-MAX_BYTES: Final = 1024**3
+MAX_BYTES: Final = 512 * 1024**2
 """Size beyond which a file is refused unread."""
 
 

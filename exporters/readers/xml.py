@@ -33,8 +33,6 @@ _ELEMENTS: Final = (
 )
 """Kind and type that each element stands for."""
 
-_ATTRIBUTES: Final = frozenset({"label", "location", "role", "type", "value"})
-
 
 def read_xml(content: bytes, document: Document) -> None:
     """Read a document.
@@ -49,8 +47,25 @@ def read_xml(content: bytes, document: Document) -> None:
     _Reader(document).read(content)
 
 
+_TOPLEVEL, _BUNDLE, _STATEMENT, _PART, _VALUE = "toplevel", "bundle", "statement", "part", "value"
+_UNDECIDED: Final = "bundle or entity"
+"""Sorts of open elements. `bundle` is an entity by the schema, and a container where tools write statements into it."""
+
+
+_TIMES: Final = frozenset({"time", "startTime", "endTime"})
+
+
 class _Frame:
-    """An open element: a statement, one of its parts, or a container."""
+    """An open element.
+
+    Attributes:
+        name: Its name, without the namespace if that is PROV's.
+        sort: What it is to the reader, as above.
+        attributes: Its XML attributes.
+        children: Of a statement: what its parts say, by their names.
+        types: Of a statement: its `prov:type` values that are names.
+        text: Of a part: its text in pieces.
+    """
 
     __slots__ = ("attributes", "children", "name", "sort", "text", "types")
 
@@ -114,36 +129,35 @@ class _Reader:
         if not self._stack:
             if (namespace, name) not in ((PROV, "document"), (PROV, "bundleContent")):
                 raise MalformedDocumentError(f"the root is {name!r}, not prov:document; this is not PROV-XML")
-            self._stack.append(_Frame(name, "container", attributes))
+            self._stack.append(_Frame(name, _TOPLEVEL, attributes))
             return
         parent = self._stack[-1]
-        is_statement = namespace == PROV and name in _ELEMENTS and not (parent.sort == "entity" and name in _ATTRIBUTES)
-        if parent.sort == "bundle?" and is_statement and (name not in ("plan",) or _ID in attributes):
-            # The element `bundle` is an entity in the schema, and a container where tools write statements into it.
-            parent.sort = "bundle"
+        is_statement = namespace == PROV and name in _ELEMENTS
+        if parent.sort == _UNDECIDED and is_statement:
+            parent.sort = _BUNDLE
             self._open_bundle(parent)
-        if parent.sort in ("container", "bundle"):
+        if parent.sort in (_TOPLEVEL, _BUNDLE):
             self._start_statement(namespace, name, attributes, parent)
-        elif parent.sort in ("statement", "bundle?"):
-            self._stack.append(_Frame(f"{name if namespace == PROV else tag}", "part", attributes))
+        elif parent.sort in (_STATEMENT, _UNDECIDED):
+            self._stack.append(_Frame(name if namespace == PROV else tag, _PART, attributes))
         else:
             # Whatever stands within an attribute is its value.
-            self._stack.append(_Frame(name, "value", attributes))
+            self._stack.append(_Frame(name, _VALUE, attributes))
 
     def _start_statement(self, namespace: str, name: str, attributes: dict[str, str], parent: _Frame) -> None:
         if namespace == PROV and name == "bundleContent" and self._bundle is None:
-            frame = _Frame(name, "bundle", attributes)
+            frame = _Frame(name, _BUNDLE, attributes)
             self._stack.append(frame)
             self._open_bundle(frame)
-        elif namespace == PROV and name == "bundle" and self._bundle is None and parent.sort == "container":
-            self._stack.append(_Frame(name, "bundle?", attributes))
+        elif namespace == PROV and name == "bundle" and self._bundle is None and parent.sort == _TOPLEVEL:
+            self._stack.append(_Frame(name, _UNDECIDED, attributes))
         elif namespace == PROV and name in _ELEMENTS:
-            self._stack.append(_Frame(name, "statement", attributes))
+            self._stack.append(_Frame(name, _STATEMENT, attributes))
         elif namespace == PROV and name in ("bundleContent", "document"):
             raise MalformedDocumentError(f"a {name} must not stand within another")
         else:
             self._document.note(f"passed over {name}, which PROV-DM does not define")
-            self._stack.append(_Frame(name, "value", attributes))
+            self._stack.append(_Frame(name, _VALUE, attributes))
 
     def _open_bundle(self, frame: _Frame) -> None:
         if _ID not in frame.attributes:
@@ -152,16 +166,16 @@ class _Reader:
         self._document.bundles.setdefault(self._bundle, [])
 
     def _characters(self, text: str) -> None:
-        if self._stack and self._stack[-1].sort == "part":
+        if self._stack and self._stack[-1].sort == _PART:
             self._stack[-1].text.append(text)
 
     def _end(self, _: str) -> None:
         frame = self._stack.pop()
-        if frame.sort == "part":
+        if frame.sort == _PART:
             self._take_part(self._stack[-1], frame)
-        elif frame.sort in ("statement", "bundle?"):
+        elif frame.sort in (_STATEMENT, _UNDECIDED):
             self._add(frame)
-        elif frame.sort == "bundle":
+        elif frame.sort == _BUNDLE:
             self._bundle = None
 
     def _take_part(self, statement: _Frame, part: _Frame) -> None:
@@ -172,8 +186,10 @@ class _Reader:
             declared = part.attributes.get(_XSI_TYPE)
             if declared is not None and declared.endswith(("QName", "QUALIFIED_NAME")) and text:
                 statement.types.append(self._resolve(text))
-        elif text:
-            statement.children[part.name].append(text)
+        elif part.name in _TIMES:
+            statement.children[part.name].append(text or None)
+        elif any(part.name == parameter.name for parameter in KINDS[_ELEMENTS[statement.name][0]].parameters):
+            raise MalformedDocumentError(f"{part.name} of {statement.name} refers to nothing: prov:ref is missing")
 
     def _add(self, frame: _Frame) -> None:
         kind_name, subtype = _ELEMENTS[frame.name]

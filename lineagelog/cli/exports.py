@@ -79,7 +79,7 @@ def export(
     "validate",
     examples=("prov validate provenance.json", "prov validate provenance.trig provenance.json --json"),
     json="one object for each file: `path`, `valid`, `format`, `n_statements`, `n_bundles`, `violations` (a list of "
-    "`constraint`, `title`, `message`, `records`, `bundle`, `cycle`), `notes`.",
+    "`constraint`, `title`, `message`, `records`, `bundle`, `cycle`), `notes`, `warnings`.",
 )
 def validate(
     call: Call,
@@ -92,6 +92,9 @@ def validate(
             "by default told by suffix and content.",
         ),
     ] = None,
+    times: Annotated[
+        bool, typer.Option("--times", help="Also warn of times that contradict the order of events.")
+    ] = False,
     max_statements: Annotated[
         int, typer.Option(min=1, help="Refuse documents of more statements; each takes about 2 KB of memory.")
     ] = 1_000_000,
@@ -106,7 +109,7 @@ def validate(
     unreadable, invalid = exits.DONE, exits.DONE
     for path in files:
         try:
-            report = validate_prov(path, format=format_, max_statements=max_statements)
+            report = validate_prov(path, format=format_, times=times, max_statements=max_statements)
         except (ExportError, ObjectMissingError) as exc:
             # One file that cannot be read does not keep the others from being checked.
             code = exits.exit_code(exc)
@@ -117,7 +120,7 @@ def validate(
             invalid = exits.INVALID
         if call.out.json:
             call.out.object({"path": str(path)} | report.to_dict())
-        elif not (call.out.quiet and report.valid):
+        elif not (call.out.quiet and report.valid and not report.warnings):
             call.out.text(f"{path}: {report.to_text()}")
     if unreadable or invalid:
         raise typer.Exit(unreadable or invalid)

@@ -8,7 +8,7 @@ import pytest
 
 from lineagelog.exporters.constraints import Report, validate
 from lineagelog.exporters.constraints.normal_form import normal_form
-from lineagelog.exporters.constraints.ordering import event_order
+from lineagelog.exporters.constraints.ordering import describe_event, order_events
 from lineagelog.exporters.constraints.rules import RULES
 from lineagelog.exporters.constraints.specialization import hand_down
 from lineagelog.exporters.constraints.uniqueness import merge_statements
@@ -157,7 +157,16 @@ def test_ordering_constraint_orders_its_events(number: int) -> None:
     text, before, after = STEPS[number]
     instance = normal_form(parse(text).toplevel, None, lambda name: name.replace("http://example.org/", "ex:"))
     merge_statements(instance)
-    assert (before, after, number) in set(event_order(instance, hand_down(instance)))
+    events = order_events(instance, hand_down(instance))
+    keys = list(events.nodes)
+    assert (before, after, number) in {
+        (
+            describe_event(instance, *keys[step.source], step),
+            describe_event(instance, *keys[step.target], step),
+            step.rule,
+        )
+        for step in events.steps
+    }
 
 
 def test_every_constraint_is_tested_here() -> None:
@@ -238,3 +247,23 @@ def test_cycle_is_told_event_by_event() -> None:
 def test_document_lists_every_rule() -> None:
     text = (Path(__file__).parents[3] / "docs" / "validation.md").read_text()
     assert [name for number, rule in RULES.items() if f"{number} {(name := rule.name)}" not in text] == []
+
+
+def test_times_that_contradict_the_order_are_warned_of_if_asked_for() -> None:
+    text = with_times(
+        "activity(ex:a, LATE, EARLY) wasGeneratedBy(ex:e, ex:a, EARLY) used(ex:u; ex:b, ex:e, 2012-01-01T00:00:00.5Z)"
+    )
+    report = validate(parse(text), times=True)
+    assert report.valid
+    late, early = (
+        "start of ex:a (2013-01-01T00:00:00Z) is later than",
+        "(2012-01-01T00:00:00Z), which it precedes by constraint",
+    )
+    assert report.warnings == (f"{late} end of ex:a {early} 30", f"{late} generation of ex:e {early} 34")
+    assert "warning: start of ex:a" in report.to_text()
+    assert not validate(parse(text)).warnings
+    # A time without a zone says nothing of one with it, and what is no time says nothing at all.
+    apart = parse(
+        "activity(ex:a, 2013-01-01T00:00:00, 2012-01-01T00:00:00Z)", "activity(ex:b, -0044-01-01T00:00:00Z, -)"
+    )
+    assert validate(apart, times=True).warnings == ()

@@ -13,6 +13,7 @@ from lineagelog.exporters.constraints import Report, validate
 from lineagelog.exporters.export import FORMATS
 from lineagelog.exporters.mapping import Scope
 from lineagelog.exporters.readers.document import PROV, Document, Statement
+from lineagelog.exporters.readers.reading import FORMATS as READ
 from lineagelog.exporters.readers.reading import read
 
 EX = "http://example.org/"
@@ -142,7 +143,7 @@ def test_empty_collection_of_a_bundle_is_found_by_full_name() -> None:
     assert not check(Statement("entity", f"{EX}c", (), (f"{PROV}EmptyCollection",)), member).valid
 
 
-@pytest.mark.parametrize("fmt", sorted(FORMATS))
+@pytest.mark.parametrize("fmt", sorted(set(FORMATS) & set(READ)))
 @pytest.mark.parametrize("scope", [None, Scope("artifact", "0000000000figure0000", "both")])
 def test_every_export_of_a_store_is_valid(
     memory: Any, fmt: str, scope: Scope | None, exporting: Any, tmp_path: Path
@@ -152,7 +153,8 @@ def test_every_export_of_a_store_is_valid(
     path.write_bytes(content)
     report = validate(read(path))
     assert report.valid, report.to_text()
-    assert (report.format, report.n_bundles, report.notes) == (fmt, 1, ())
+    # Triples have no place for a bundle.
+    assert (report.format, report.n_bundles, report.notes) == (fmt, int(fmt not in ("turtle", "n-triples")), ())
     assert report.n_statements >= summary.n_statements
     if fmt in ("prov-json", "prov-n"):
         assert report.n_statements == summary.n_statements

@@ -11,7 +11,8 @@ import pytest
 from lineagelog.exporters.constraints import validate
 from lineagelog.exporters.readers.reading import read
 
-CASES = importlib.resources.files("prov").joinpath("tests/unification/constraints")
+UNIFICATION = importlib.resources.files("prov").joinpath("tests/unification")
+CASES = UNIFICATION.joinpath("constraints")
 
 OTHERWISE = {
     # Two usages of one entity by one activity: no constraint makes usage unique, as 24 to 27 do for other events.
@@ -50,6 +51,16 @@ def test_every_case_is_judged_as_the_recommendation_says() -> None:
     assert len(named) == 5
     for name, constraints in named.items():
         assert {violation.constraint for violation in found[name].violations} & set(constraints), name
+
+
+@pytest.mark.skipif(not cases(), reason="this version of prov carries no cases")
+def test_cases_in_json_are_judged_by_their_names() -> None:
+    found = [case for case in UNIFICATION.iterdir() if case.name.endswith(".json")]
+    assert len(found) > 10
+    for case in found:
+        with importlib.resources.as_file(case) as path:
+            report = validate(read(path))
+        assert report.valid is ("PASS" in case.name), f"{case.name}: {report.to_text()}"
 
 
 @pytest.mark.skipif(not cases(), reason="this version of prov carries no cases")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import resource
 import socket
 import time
@@ -232,6 +233,10 @@ BROKEN = {
     ],
     "a.xml": [
         ("<prov:document", "line 1: not well-formed XML"),
+        (
+            f'<p:document xmlns:p="{PROV}">\n<p:used><p:activity>a</p:activity></p:used></p:document>',
+            "line 2: activity of used refers to nothing",
+        ),
         ("<html/>", "line 1: the root is 'html', not prov:document"),
         (
             f'<p:document xmlns:p="{PROV}">\n<p:entity p:id="x:e"/></p:document>',
@@ -251,6 +256,45 @@ def test_broken_file_has_one_clear_error(tmp_path: Path, name: str, content: str
         read(written(tmp_path, name, content))
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("suffix", TEXTS)
+def test_damaged_file_is_read_or_refused(tmp_path: Path, suffix: str) -> None:
+    pieces = [
+        '"',
+        "'",
+        "{",
+        "[",
+        "]",
+        "(",
+        ")",
+        "null",
+        "3",
+        "_:x",
+        "<",
+        ">",
+        "&",
+        ";",
+        ",",
+        "\\",
+        "\x00",
+        "\u202e",
+        "%%",
+        "/*",
+        '"""',
+        "prefix",
+        "@",
+    ]
+    for seed in range(150):
+        rng, text = random.Random(seed), TEXTS[suffix]
+        for _ in range(rng.randrange(1, 5)):
+            start = rng.randrange(len(text))
+            end = start + rng.randrange(30)
+            text = text[:start] + rng.choice(["", rng.choice(pieces), text[start:end] * 2]) + text[end:]
+        try:
+            read(written(tmp_path, f"a{suffix}", text))
+        except MalformedDocumentError as exc:
+            assert str(exc), f"seed {seed}"  # noqa: PT017 - either outcome is right, any other error is not
 
 
 def test_file_that_is_missing_unknown_or_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
