@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.event import Change, Event, recorded_as
+from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.domain.values import check_name
 
 ARTIFACT_KINDS: Final = ("dataset", "model", "plot", "report")
+LIVE: Final = "live"
+TRASHED: Final = "trashed"
+DELETED: Final = "deleted"
 
 INTACT: Final = "intact"
 MISSING: Final = "missing"
@@ -126,12 +131,14 @@ class Version(NamedTuple):
         uid: Its uid.
         version_number: Its place in the family.
         hash: Hash of its content.
+        state: `live`, `trashed` or `deleted`.
     """
 
     id: str
     uid: str
     version_number: int
     hash: str
+    state: str = LIVE
 
 
 class Place(NamedTuple):
@@ -142,36 +149,59 @@ class Place(NamedTuple):
         stem: Family of the new version, `None` for a new family.
         version_number: Place in the family.
         revises: Id of the previous version.
+        restores: The artifact that has the content is in the trash, and is to be taken out of it.
     """
 
     same_as: str | None
-    stem: str | None
-    version_number: int
-    revises: str | None
+    stem: str | None = None
+    version_number: int = 0
+    revises: str | None = None
+    restores: bool = False
+
+
+def newest(family: Iterable[Version], *states: str) -> Version | None:
+    """Return the version of a family with the highest number among those in one of the states, `None` if there is none."""
+    return max((version for version in family if version.state in states), key=lambda v: v.version_number, default=None)
 
 
 def place_content(
-    content_hash: str, latest: Version | None, same_content: str | None, *, skip_hash_lookup: bool
+    content_hash: str, family: Iterable[Version], same_content: Version | None, *, skip_hash_lookup: bool
 ) -> Place:
     """Decide whether saved content is an artifact that exists, a new version of one, or a new family.
 
     Content that equals the latest version of its family is that version. Content that equals an *older* version is a new
-    version, since the latest must be what was saved last. Without a family (no key), equal content anywhere is
-    that artifact.
+    version, since the latest must be what was saved last. Content that equals a version in the trash is that version, taken out
+    again, if it is newer than the latest. What was deleted for good does not come back: its content is a new version.
+    Without a family (no key), equal content anywhere is that artifact.
+
+    Numbers are never given twice, so the next one follows the highest that ever was. A new version revises the latest; where no
+    version is live, the newest one in the trash; never a deleted one, which nothing can be made from any more.
 
     Args:
         content_hash: Hash of the saved content.
-        latest: Latest version of the family that the key or `revises` names.
-        same_content: Id of an artifact with this content, asked for only where there is no family.
+        family: All versions of the family that the key or `revises` names.
+        same_content: An artifact with this content that is not deleted, asked for only where there is no family.
         skip_hash_lookup: Always register a new version.
     """
-    if latest is not None:
-        if latest.hash == content_hash and not skip_hash_lookup:
-            return Place(latest.id, None, latest.version_number, None)
-        return Place(None, latest.uid[:-4], latest.version_number + 1, latest.id)
-    if same_content is not None and not skip_hash_lookup:
-        return Place(same_content, None, 0, None)
-    return Place(None, None, 0, None)
+    versions = list(family)
+    if not versions:
+        if same_content is None or skip_hash_lookup:
+            return Place(None)
+        return Place(same_content.id, restores=same_content.state == TRASHED)
+    latest = newest(versions, LIVE)
+    if not skip_hash_lookup:
+        if latest is not None and latest.hash == content_hash:
+            return Place(latest.id)
+        above = latest.version_number if latest is not None else -1
+        equal = (v for v in versions if v.hash == content_hash and v.version_number > above)
+        trashed = newest(equal, TRASHED)
+        if trashed is not None:
+            return Place(trashed.id, restores=True)
+    highest = max(versions, key=lambda v: v.version_number)
+    previous = latest or newest(versions, TRASHED)
+    return Place(
+        None, highest.uid[:-VERSION_LENGTH], highest.version_number + 1, previous.id if previous is not None else None
+    )
 
 
 def check_key(value: object) -> str:

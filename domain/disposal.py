@@ -5,17 +5,9 @@ An artifact is never removed from the registry. The trash hides it, a deletion t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
-
+from lineagelog.domain.artifact import DELETED, LIVE, TRASHED, Version
 from lineagelog.domain.errors import ArtifactStateError
 from lineagelog.domain.event import Event, recorded_as
-
-LIVE: Final = "live"
-TRASHED: Final = "trashed"
-DELETED: Final = "deleted"
-STATES: Final = (LIVE, TRASHED, DELETED)
-"""What an artifact can be."""
 
 
 @recorded_as("artifact.trashed.1")
@@ -64,53 +56,31 @@ class ArtifactDeleted(Event, frozen=True):
     latest: str | None = None
 
 
-class Member(NamedTuple):
-    """One version of a family, as far as the rules need it.
-
-    Attributes:
-        id: Id of the artifact.
-        uid: Its uid.
-        version_number: Its place in the family.
-        state: One of `STATES`.
-    """
-
-    id: str
-    uid: str
-    version_number: int
-    state: str
-
-
-def latest_of(family: Iterable[Member]) -> str | None:
-    """Return the id of the newest live version, `None` if there is none."""
-    live = [member for member in family if member.state == LIVE]
-    return max(live, key=lambda member: member.version_number).id if live else None
-
-
-def check_can_trash(member: Member) -> None:
+def check_can_trash(version: Version) -> None:
     """Refuse to put into the trash what is there already, or is gone.
 
     Raises:
         ArtifactStateError: It is not live.
     """
-    if member.state != LIVE:
-        raise ArtifactStateError(member.uid, member.state, "cannot be put into the trash")
+    if version.state != LIVE:
+        raise ArtifactStateError(version.uid, version.state, "cannot be put into the trash")
 
 
-def check_can_restore(member: Member) -> None:
+def check_can_restore(version: Version) -> None:
     """Refuse to restore what is not in the trash.
 
     Raises:
         ArtifactStateError: It is live, or deleted for good.
     """
-    if member.state != TRASHED:
-        raise ArtifactStateError(member.uid, member.state, "cannot be restored")
+    if version.state != TRASHED:
+        raise ArtifactStateError(version.uid, version.state, "cannot be restored")
 
 
-def check_can_delete(member: Member) -> None:
+def check_can_delete(version: Version) -> None:
     """Refuse to delete what is deleted already.
 
     Raises:
         ArtifactStateError: It is.
     """
-    if member.state == DELETED:
-        raise ArtifactStateError(member.uid, member.state, "cannot be deleted again")
+    if version.state == DELETED:
+        raise ArtifactStateError(version.uid, version.state, "cannot be deleted again")

@@ -147,8 +147,8 @@ class ArtifactStateError(DomainError):
 
     _HINTS = {
         "live": "it is not in the trash",
-        "trashed": "it is in the trash; take it out with restore() or `prov restore`",
-        "deleted": "it was deleted for good; what is recorded about it stays, its content does not",
+        "trashed": "it is in the trash already; take it out with restore(), or delete it for good with delete(permanent=True)",
+        "deleted": "it was deleted for good; what is recorded about it stays, it cannot come back",
     }
 
     def __init__(self, uid: str, state: str, refused: str) -> None:
@@ -159,6 +159,31 @@ class ArtifactStateError(DomainError):
 
     def __str__(self) -> str:
         return f"the artifact {self.uid} {self.refused}: {self._HINTS.get(self.state, self.state)}"
+
+
+class ArtifactDeletedError(DomainError):
+    """The artifact was deleted for good: nothing can use it any more.
+
+    Attributes:
+        uid: Uid of the artifact.
+        who: Handle of the user who deleted it.
+        at: When, as text.
+        reason: Why, in the user's words.
+    """
+
+    def __init__(self, uid: str, who: str | None, at: str, reason: str | None) -> None:
+        super().__init__(uid, who, at, reason)
+        self.uid = uid
+        self.who = who
+        self.at = at
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the artifact {self.uid} was deleted for good by {self.who or 'somebody unknown'} on {self.at}"
+            f"{f' ({self.reason})' if self.reason else ', without a reason'}; what is recorded about it stays, its content cannot "
+            "be used any more. Take another version of it, or save the content again if you still have it"
+        )
 
 
 class NoRunError(DomainError):

@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.annotation import DEFINITIONS, AnnotationMapper, Annotations, count_annotations
+from lineagelog.exporters.deletion import DeletionMapper, deleters
 from lineagelog.exporters.fixity import FixityMapper, checkers, count_checks
 from lineagelog.exporters.rows import Groups, Ids, chunked, moment, present, referred, rows_of
 from lineagelog.exporters.statement import (
@@ -160,9 +161,15 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
     ),
     "artifact.updated.1": Mapped((Entity,), _CURRENT),
     "artifact.trusted.1": Excluded("a permission, kept in the log; that a run read the content is stated as its usage"),
-    "artifact.trashed.1": Excluded("the trash hides an artifact and ends nothing; its state is an attribute, ll:state"),
-    "artifact.restored.1": Excluded("ends the time in the trash, of which nothing is stated"),
-    "artifact.deleted.1": Excluded("an export states what was there; what was deleted stands in the log"),
+    "artifact.trashed.1": Mapped(
+        (Entity,), "ll:state on the artifact while it is in the trash, which hides it and ends nothing"
+    ),
+    "artifact.restored.1": Mapped((Entity,), "ll:state is gone; that it was in the trash stands in the log"),
+    "artifact.deleted.1": Mapped(
+        (Entity, Invalidation, Activity, Association, Communication),
+        "invalidated by an ll:Deletion of that moment with its reason, associated with the user and informed by the run it was "
+        "done in; ll:state on the artifact",
+    ),
     "artifact.verified.1": Mapped(
         (Activity, Usage, Association, Communication),
         "ll:FixityCheck that used the artifact, with its outcome, associated with the user and informed by the run it was "
@@ -378,7 +385,8 @@ class _Part:
             storages=referred(reader, "storage_id", artifacts=artifacts),
             users=referred(reader, "created_by_id", **authored)
             | annotations.users
-            | checkers(reader, frozenset(artifacts)),
+            | checkers(reader, frozenset(artifacts))
+            | deleters(reader, frozenset(artifacts)),
             collections=collections,
             annotations=annotations,
         )
@@ -438,20 +446,25 @@ class _Mapper:
         self._subjects = None if part is None else part.artifacts | part.runs | part.collections
         definitions: Mapping[str, Ids] = dict.fromkeys(DEFINITIONS) if part is None else part.annotations.definitions
         self._fixity = FixityMapper(reader, self._users, self._artifacts, self._runs)
+        self._deletions = DeletionMapper(reader, self._users, self._artifacts, self._runs)
         self._notes = AnnotationMapper(reader, self._users, definitions, self._subjects, self._runs)
 
     def statements(self) -> Iterator[Statement]:
         """Hand out every statement, each kind in one piece."""
-        notes, fixity = self._notes, self._fixity
+        notes, fixity, deletions = self._notes, self._fixity, self._deletions
         passes: tuple[Callable[[], Iterator[Statement]], ...] = (
             self._user_agents, self._software_agents,
             self._storage_entities, self._environment_entities, self._transform_families, self._transform_entities,
             self._artifact_families, self._artifact_entities, self._collection_families, self._collection_entities,
             notes.definitions, notes.entities,
             self._session_activities, self._run_activities, notes.activities, fixity.activities,
+            deletions.activities,
             self._artifact_generations, self._collection_generations, notes.generations, notes.invalidations,
+            deletions.invalidations,
             self._usages, fixity.usages, self._communications, notes.communications, fixity.communications,
-            self._session_associations, self._run_associations, notes.associations, fixity.associations, self._delegations,
+            deletions.communications,
+            self._session_associations, self._run_associations, notes.associations, fixity.associations, deletions.associations,
+            self._delegations,
             self._transform_attributions, self._artifact_attributions, self._collection_attributions, notes.attributions,
             self._transform_revisions, self._artifact_revisions, self._collection_revisions, self._derivations,
             self._transform_specializations, self._artifact_specializations, self._collection_specializations,
@@ -562,7 +575,7 @@ class _Mapper:
         for row in self._rows(_ARTIFACTS, self._artifacts):
             (
                 uid, key, kind, suffix, description, size, hash_, hash_type, otype, n_files, n_observations, n_variables,
-                table_schema, storage, path, version_number, version, created_at, updated_at,
+                table_schema, storage, path, version_number, version, state, created_at, updated_at,
             ) = row  # fmt: skip
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.ARTIFACT),
@@ -582,6 +595,7 @@ class _Mapper:
                 (v.PATH, path),
                 (v.VERSION_NUMBER, version_number),
                 (v.VERSION, version),
+                (v.STATE, state if state != "live" else None),
                 (v.CREATED, moment(created_at)),
                 (v.MODIFIED, moment(updated_at) if updated_at != created_at else None),
             ]
@@ -831,7 +845,8 @@ _TRANSFORMS: Final = """
     FROM transforms t WHERE t.id {these} ORDER BY t.position"""
 _ARTIFACTS: Final = """
     SELECT t.uid, t.key, t.kind, t.suffix, t.description, t.size, t.hash, t.hash_type, t.otype, t.n_files, t.n_observations,
-        t.n_variables, t.table_schema, t.storage_id, t.storage_path, t.version_number, t.version, t.created_at, t.updated_at
+        t.n_variables, t.table_schema, t.storage_id, t.storage_path, t.version_number, t.version,
+        t.state, t.created_at, t.updated_at
     FROM artifacts t WHERE t.id {these} ORDER BY t.position"""
 _TRANSFORM_FAMILIES: Final = """
     SELECT t.stem FROM transforms t WHERE NOT EXISTS (

@@ -15,6 +15,7 @@ from datetime import timedelta
 from html import escape
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from lineagelog.domain.artifact import DELETED, LIVE, TRASHED
 from lineagelog.domain.errors import ExportError, UnknownFormatError
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.domain.run import ABORTED, FAILED, FINISHED, STARTED
@@ -46,14 +47,19 @@ class _Look(NamedTuple):
     text: str
     legend: str
     pen: float = 1.2
+    style: str = ""
+    is_struck: bool = False
 
 
 _ARTIFACT: Final = _Look("#EAF2FC", "#3B78C3", "#16365F", "artifact")
+_TRASHED: Final = _Look("#FFFFFF", "#3B78C3", "#5F6B7A", "artifact in the trash", style="dotted")
+_DELETED: Final = _Look("#FFFFFF", "#5F6B7A", "#5F6B7A", "deleted artifact", style="dashed", is_struck=True)
 _RUN: Final = _Look("#E9F6EE", "#3E9B69", "#14472C", "run")
 _SUBJECT: Final = _Look("#FFF1CC", "#E09F1F", "#5C3D00", "subject", 2.6)
 _FAILED: Final = _Look("#FDEBEA", "#D64541", "#7A1613", "failed run", 1.6)
 _ABORTED: Final = _Look("#FCEFE3", "#D9822B", "#703A06", "aborted run", 1.6)
 _OPEN: Final = _Look("#F3F5F7", "#7A8794", "#2F3A45", "run not ended")
+_ARTIFACT_LOOKS: Final[Mapping[str, _Look]] = {LIVE: _ARTIFACT, TRASHED: _TRASHED, DELETED: _DELETED}
 _RUN_LOOKS: Final[Mapping[str, _Look]] = {FINISHED: _RUN, FAILED: _FAILED, ABORTED: _ABORTED, STARTED: _OPEN}
 
 
@@ -116,8 +122,12 @@ def to_dot(graph: Graph) -> str:
     lines = []
     for node in graph.artifacts.values():
         if node.id not in hidden:
-            look = _SUBJECT if node.id in graph.subjects else _ARTIFACT
+            look = _ARTIFACT_LOOKS.get(node.state, _ARTIFACT)
+            if node.id in graph.subjects:
+                # What has become of it matters more than that it was asked for; then only the frame tells.
+                look = _SUBJECT if look is _ARTIFACT else look
             looks[look] = None
+            look = look._replace(pen=_SUBJECT.pen) if node.id in graph.subjects else look
             members = [graph.artifacts[other] for other in counts.get(node.id, ())]
             lines.append(_artifact_line(names[node.id], node, members, look))
     for run in graph.runs.values():
@@ -169,10 +179,11 @@ def _header(graph: Graph, *, n_drawn: int, legend: str) -> str:
 
 
 def _legend(looks: Iterable[_Look], *, seen_again: bool) -> str:
-    order = (_SUBJECT, _ARTIFACT, _RUN, _OPEN, _FAILED, _ABORTED)
+    order = (_SUBJECT, _ARTIFACT, _TRASHED, _DELETED, _RUN, _OPEN, _FAILED, _ABORTED)
     shown = set(looks)
     cells = [
-        f'<TD BGCOLOR="{look.fill}" COLOR="{look.line}" BORDER="1" WIDTH="16" HEIGHT="12" FIXEDSIZE="TRUE"></TD>'
+        f'<TD BGCOLOR="{look.fill}" COLOR="{look.line}" BORDER="1"{_styled(look)} WIDTH="16" HEIGHT="12" '
+        'FIXEDSIZE="TRUE"></TD>'
         f'<TD ALIGN="LEFT"><FONT POINT-SIZE="9" COLOR="{_GREY}">{look.legend}  </FONT></TD>'
         for look in order
         if look in shown
@@ -185,6 +196,10 @@ def _legend(looks: Iterable[_Look], *, seen_again: bool) -> str:
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1"><TR>{"".join(cells)}</TR></TABLE>'
 
 
+def _styled(look: _Look) -> str:
+    return f' STYLE="{look.style}"' if look.style else ""
+
+
 def _artifact_line(name: str, node: ArtifactNode, members: list[ArtifactNode], look: _Look) -> str:
     if members:
         suffixes = sorted({member.suffix for member in members if member.suffix})
@@ -195,7 +210,10 @@ def _artifact_line(name: str, node: ArtifactNode, members: list[ArtifactNode], l
     facts = [node.otype or node.kind or node.suffix.lstrip("."), _size(node.size), version, _short(node.uid)]
     more = [_joined(facts), _joined([node.user or "", _moment(node.created_at)])]
     tip = "\n".join(text for text in (_title(node), node.description or "", f"uid {node.uid}") if text)
-    return _node_line(name, shorten(_title(node)), more, look, "box", "rounded,filled", tip=tip)
+    state = "" if node.state == LIVE else _ARTIFACT_LOOKS[node.state].legend.replace("artifact", "").strip()
+    if state:
+        tip = f"{tip}\n{state}"
+    return _node_line(name, shorten(_title(node)), more, look, "box", "rounded,filled", tip=tip, state=state)
 
 
 def _run_line(name: str, run: RunNode, members: list[RunNode], look: _Look) -> str:
@@ -233,7 +251,8 @@ def _node_line(
     state: str = "",
     bars: bool = False,
 ) -> str:
-    rows = [f'<TR><TD ALIGN="LEFT"><B><FONT COLOR="{look.text}">{_html(title)}</FONT></B></TD></TR>']
+    named = f"<S>{_html(title)}</S>" if look.is_struck else _html(title)
+    rows = [f'<TR><TD ALIGN="LEFT"><B><FONT COLOR="{look.text}">{named}</FONT></B></TD></TR>']
     rows += [
         f'<TR><TD ALIGN="LEFT"><FONT POINT-SIZE="9" COLOR="{_GREY}">{_html(text)}</FONT></TD></TR>'
         for text in more
@@ -245,6 +264,7 @@ def _node_line(
         )
     label = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>'
     sides = ", peripheries=1" if not bars else ""
+    style = f"{style},{look.style}" if look.style else style
     return (
         f'  {name} [label=<{label}>, shape={"component" if bars else shape}, style="{style}", fillcolor="{look.fill}", '
         f'color="{look.line}", penwidth={look.pen}, tooltip={_quoted(tip)}{sides}];'
@@ -269,7 +289,8 @@ def _fold(graph: Graph) -> list[list[str]]:
     alike: dict[tuple[object, ...], dict[str, list[str]]] = {}
     for node in graph.artifacts.values():
         if node.id not in graph.subjects and node.id in around:
-            places = alike.setdefault(("artifact", frozenset(around[node.id])), {})
+            # What was deleted never hides among what is there, nor the other way round.
+            places = alike.setdefault((f"{node.state} artifact", frozenset(around[node.id])), {})
             places.setdefault(node.suffix, []).append(node.id)
     for run in graph.runs.values():
         if run.id not in graph.subjects and run.id in around:

@@ -96,7 +96,7 @@ class Generation(Statement, frozen=True, gc=False):
 
 
 class Invalidation(Statement, frozen=True, gc=False):
-    """An activity ended an entity (PROV-DM 5.1.8)."""
+    """An activity ended an entity, which nothing can use any more (PROV-DM 5.1.8)."""
 
     keyword: ClassVar[str] = "wasInvalidatedBy"
     formal: ClassVar[tuple[tuple[str, str], ...]] = (("entity", "entity"), ("activity", "activity"), ("time", "time"))

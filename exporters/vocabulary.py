@@ -46,6 +46,7 @@ KINDS: Final = (
     "annotation",
     "annotating",
     "checking",
+    "deleting",
     "run",
     "session",
     "role",
@@ -96,6 +97,8 @@ FEATURE_VALUE: Final = Name("ll:FeatureValue")
 ANNOTATING: Final = Name("ll:Annotating")
 CHECKING: Final = Name("ll:FixityCheck")
 FIXITY_CHECK: Final = Name("eventType:fix")
+DELETING: Final = Name("ll:Deletion")
+DELETION: Final = Name("eventType:del")
 EVENT_LOG: Final = Name("ll:EventLog")
 EXPORTING: Final = Name("ll:Exporting")
 
@@ -151,6 +154,9 @@ COMMAND: Final = Name("ll:command")
 HOST: Final = Name("ll:host")
 ERROR_TYPE: Final = Name("ll:errorType")
 ERROR_MESSAGE: Final = Name("ll:errorMessage")
+STATE: Final = Name("ll:state")
+REASON: Final = Name("ll:reason")
+CONTENT_REMOVED: Final = Name("ll:contentRemoved")
 SAW_AGAIN: Final = Name("ll:sawAgain")
 DERIVATIONS_OMITTED: Final = Name("ll:derivationsOmitted")
 IS_TYPE: Final = Name("ll:isType")
@@ -172,7 +178,6 @@ N_UNCHECKED: Final = Name("ll:nUnchecked")
 N_ORPHANS: Final = Name("ll:nOrphans")
 BYTES_READ: Final = Name("ll:bytesRead")
 HOW: Final = Name("ll:how")
-REASON: Final = Name("ll:reason")
 ROLE_TEXT: Final = Name("ll:role")
 FIRST_POSITION: Final = Name("ll:firstPosition")
 LAST_POSITION: Final = Name("ll:lastPosition")
@@ -185,6 +190,7 @@ OPERATOR: Final = Name("ll:operator")
 INTERPRETER: Final = Name("ll:interpreter")
 EXPORTER: Final = Name("ll:exporter")
 ANNOTATOR: Final = Name("ll:annotator")
+DELETER: Final = Name("ll:deleter")
 CHECKER: Final = Name("ll:checker")
 CHECKED: Final = Name("ll:checked")
 KNOWN_ROLES: Final = {"input": Name("ll:input"), "output": Name("ll:output")}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lineagelog import current, locating, location
-from lineagelog.domain.artifact import ArtifactUpdated, check_key, check_kind
+from lineagelog.domain.artifact import LIVE, ArtifactUpdated, check_key, check_kind
 from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, UnsupportedFormatError
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
 from lineagelog.domain.redaction import redact_url
@@ -46,7 +47,8 @@ class Artifact(MadeFromObjects):
         table_schema: Column name to Arrow type, of the first 1,000 columns; of an annotated matrix, columns of `obs` and `var`.
         version: Version tag given by the user.
         version_number: Place in the family, from 0.
-        is_latest: No later version of the family exists.
+        is_latest: The newest version of the family that is neither in the trash nor deleted.
+        state: `live`, `trashed` or `deleted`.
         content_status: What the last check of its content found, `intact`, `missing` or `changed`; `None` before a check found
             something, or `verify()` was called.
         verified_at: When that was.
@@ -70,6 +72,7 @@ class Artifact(MadeFromObjects):
     version: str | None
     version_number: int
     is_latest: bool
+    state: str
     key_is_virtual: bool
     storage_id: str
     storage_path: str
@@ -126,6 +129,8 @@ class Artifact(MadeFromObjects):
         self._remote: RemoteObject | None = None
         self._checksum = checksum
         self._revises = revises
+        self._replaces: Artifact | None = None
+        self._reason: str | None = None
         if revises is not None:
             revises._need_saved("revises")
             self._need_same_store(revises, "the revised artifact")
@@ -309,6 +314,10 @@ class Artifact(MadeFromObjects):
             ObjectMissingError: The content is gone, or is a folder.
             UnsupportedFormatError: The content is not what its suffix says, or leads to other files.
         """
+        from lineagelog.disposal import check_usable
+
+        self._need_saved("open")
+        check_usable(self)
         opened = open_content(self, mode)
         self._track_access("open", is_run_input)
         return opened
@@ -319,8 +328,10 @@ class Artifact(MadeFromObjects):
 
     def _local_copy(self) -> Path:
         from lineagelog.caching import local_copy
+        from lineagelog.disposal import check_usable
 
         self._need_saved("cache")
+        check_usable(self)
         return local_copy(self)
 
     def verify(self) -> str:
@@ -348,6 +359,88 @@ class Artifact(MadeFromObjects):
         own_output = run is not None and (run.id == self.run_id or self.id in run._made)
         if run is not None and (is_run_input or not own_output):
             run.add_input(self, how=how)
+
+    def delete(self, *, permanent: bool = False, storage: bool | None = None, reason: str | None = None) -> None:
+        """Put the artifact into the trash, or delete it for good.
+
+        The trash hides it from queries; `restore()` takes it out again. What is deleted for good cannot be used any more and does
+        not come back. Everything recorded about it stays in both cases: its history, its place in the lineage, the runs and
+        collections that hold it.
+
+        Args:
+            permanent: Delete it for good, and remove its content.
+            storage: With `permanent`, whether its bytes are removed: by default those that the store has put where they are and not
+                those that were registered in place, which are the user's; `True` removes these too, `False` none.
+            reason: Why; kept with the event, and told to whoever tries to use it later.
+
+        Raises:
+            ArtifactStateError: It is in the trash already, or deleted.
+            ConstraintError: The bytes to be removed belong to another artifact as well.
+        """
+        from lineagelog import disposal
+
+        self._need_saved("delete")
+        disposal.check_options(permanent=permanent, storage=storage)
+        if permanent:
+            disposal.delete_for_good(self.store, [self.id], storage=storage, reason=reason)
+        else:
+            disposal.trash(self.store, [self.id], reason=reason)
+        self.refresh()
+
+    def restore(self, *, reason: str | None = None) -> Artifact:
+        """Take the artifact out of the trash.
+
+        Args:
+            reason: Why; kept with the event.
+
+        Raises:
+            ArtifactStateError: It is not in the trash, or deleted for good.
+        """
+        from lineagelog import disposal
+
+        self._need_saved("restore")
+        disposal.restore(self.store, [self.id], reason=reason)
+        return self.refresh()
+
+    def replace(
+        self,
+        data: str | os.PathLike[str] | pd.DataFrame,
+        *,
+        run: Run | Literal[False] | None = None,
+        reason: str | None = None,
+        **options: Any,
+    ) -> Artifact:
+        """Replace the content: save other data as the next version, and put this one into the trash.
+
+        What a uid means never changes, since runs, collections and exports have named it. So the other content is a version of its
+        own, with the key, description and kind of this one, and its labels and projects, which say what it is about. Values of
+        features are not taken over: they were found in the content that is replaced. All of it is one transaction.
+
+        Args:
+            data: As for `Artifact`.
+            run: Run that made it; the current run by default, `False` for none.
+            reason: Why; kept with the new version and with the one in the trash.
+            options: Others of `Artifact`, such as `description` and `kind`.
+
+        Returns:
+            The new version.
+
+        Raises:
+            ArtifactStateError: This one is in the trash, or deleted.
+            ConstraintError: A later version exists.
+            InvalidValueError: The data are the same.
+        """
+        self._need_saved("replace")
+        kept = {"key": self.key, "description": self.description, "kind": self.kind}
+        following: Artifact = self.store.Artifact(data, **{**kept, **options, "revises": self, "run": run})
+        following._replaces, following._reason, following._skip_hash_lookup = self, reason, True
+        following.save()
+        self.refresh()
+        return following
+
+    def _shown(self) -> Mapping[str, Any]:
+        ended = {"state": self.state} if self._saved and self.state != LIVE else {}
+        return {**super()._shown(), **ended}
 
     @property
     def storage(self) -> Storage:
@@ -382,7 +475,7 @@ class Artifact(MadeFromObjects):
     @property
     def versions(self) -> QuerySet[Artifact]:
         """All versions of the family, this one included."""
-        return self.store.Artifact.filter(stem=self.uid[:ARTIFACT_STEM_LENGTH])
+        return self.store.Artifact._whole().filter(stem=self.uid[:ARTIFACT_STEM_LENGTH])
 
     def view_lineage(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Any:
         """Draw the lineage around the artifact: a picture in a notebook, a file elsewhere.

@@ -84,6 +84,7 @@ class Collection(AnnotatedRecord):
 
         Raises:
             InvalidValueError: There are no artifacts, one of them twice, or a text is not acceptable.
+            ArtifactDeletedError: One of them was deleted for good.
         """
         from lineagelog.artifact import Artifact
 
@@ -315,6 +316,7 @@ class Collection(AnnotatedRecord):
 
 def _check_members(collection: Collection, artifacts: Sequence[Any]) -> None:
     from lineagelog.artifact import Artifact
+    from lineagelog.disposal import check_not_deleted
 
     if not artifacts:
         raise InvalidValueError("the artifacts of the collection", "are none; pass at least one artifact")
@@ -328,3 +330,4 @@ def _check_members(collection: Collection, artifacts: Sequence[Any]) -> None:
                 "the artifacts of the collection", f"hold {artifact.uid or artifact.key} twice; pass each artifact once"
             )
         known.add(artifact)
+    check_not_deleted(collection.store, [artifact.id for artifact in artifacts if artifact._saved])

@@ -29,10 +29,14 @@ def find_record(store: Store, uid: str, registries: tuple[str, ...] = REGISTRIES
     """
     found: list[BaseRecord] = []
     for name in registries:
-        try:
-            found.append(store._registry(name).get(uid))
-        except RecordNotFoundError:
-            continue
+        registry = store._registry(name)
+        # What is in the trash is meant only where nothing else is.
+        for records in (registry.filter(), registry._whole()):
+            try:
+                found.append(records.get(uid))
+                break
+            except RecordNotFoundError:
+                continue
     if not found:
         raise RecordNotFoundError("record", f"the uid {uid!r}", f"looked in {', '.join(registries)}")
     if len(found) > 1:

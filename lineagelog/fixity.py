@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from lineagelog import location, message
-from lineagelog.domain.artifact import CHANGED, INTACT, MISSING, ArtifactVerified
-from lineagelog.domain.disposal import DELETED
+from lineagelog.domain.artifact import CHANGED, DELETED, INTACT, MISSING, ArtifactVerified
 from lineagelog.domain.errors import (
     ArtifactStateError,
     ConcurrentWriteError,

@@ -52,6 +52,11 @@ def objects_of(store_uid: str) -> str:
     return f"{FOLDER}/{OBJECTS}/{store_uid}"
 
 
+def object_path(store_uid: str, record_id: str, suffix: str) -> str:
+    """Return where a store puts the content of an artifact: a path under the storage root that no name of a user enters."""
+    return f"{objects_of(store_uid)}/{record_id}{suffix}"
+
+
 def write_config(target: Path, config: Config, password: str | None) -> None:
     """Write the configuration into a store's own folder; the password lies apart, readable by the owner only."""
     if password is not None:

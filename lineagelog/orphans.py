@@ -19,7 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from lineagelog import location
-from lineagelog.domain.disposal import DELETED
+from lineagelog.domain.artifact import DELETED
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
     InvalidValueError,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lineagelog import location
+from lineagelog.domain.artifact import LIVE
 from lineagelog.domain.version import VERSION
 from lineagelog.projections import schema
 from lineagelog.projections.rows import find_one
@@ -80,8 +81,13 @@ def overview(store: Store) -> Overview:
     own = find_one(database, schema.STORES, id=store.id) or {}
     default = find_one(database, schema.STORAGES, id=own.get("default_storage_id"))
     user = find_one(database, schema.USERS, id=store.session.actor) or {}
-    counts = {name: int(database.read(f"SELECT count(*) FROM {table.name}")[0][0]) for name, table in _COUNTED.items()}  # noqa: S608 - names from the schema
-    ((content_bytes,),) = database.read(f"SELECT coalesce(sum(size), 0) FROM {schema.ARTIFACTS.name}")  # noqa: S608
+    counts = {}
+    for name, table in _COUNTED.items():
+        # What is in the trash or deleted is not listed either.
+        shown = f" WHERE state = '{LIVE}'" if table is schema.ARTIFACTS else ""
+        ((counts[name],),) = database.read(f"SELECT count(*) FROM {table.name}{shown}")  # noqa: S608 - names from the schema
+    total = f"SELECT coalesce(sum(size), 0) FROM {schema.ARTIFACTS.name} WHERE content_removed = 0"  # noqa: S608
+    ((content_bytes,),) = database.read(total)
     return Overview(
         name=store.name,
         uid=store.uid,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from lineagelog.domain.errors import MultipleRecordsError, RecordNotFoundError, UnknownFieldError
+from lineagelog.domain.errors import DomainError, MultipleRecordsError, RecordNotFoundError, UnknownFieldError
 from lineagelog.domain.ids import is_base62
 from lineagelog.projections.rows import Readable, find_in
 from lineagelog.projections.schema import FEATURES
@@ -77,6 +77,10 @@ class QuerySet(Generic[R]):
         """Return the same records."""
         return self
 
+    def all_states(self) -> QuerySet[R]:
+        """Show also artifacts that are in the trash or deleted, as queries do that name `state`."""
+        return self._with(self._query.all_states())
+
     def get(self, uid: str | None = None, **fields: Any) -> R:
         """Find exactly one of the records; see `BaseRecord.get`."""
         if uid is None:
@@ -84,7 +88,8 @@ class QuerySet(Generic[R]):
         criteria = f"the uid {uid!r}"
         if not isinstance(uid, str) or not is_base62(uid):
             raise RecordNotFoundError(self._class.__name__, criteria, "a uid holds only letters and digits")
-        exact = self.filter(uid=uid, **fields)._rows(limit=1)
+        # A whole uid means one record, whatever has become of it.
+        exact = self.all_states().filter(uid=uid, **fields)._rows(limit=1)
         if exact:
             return self._record(exact[0])
         return self.filter(uid__startswith=uid, **fields)._single(criteria, prefer_latest=True)
@@ -246,6 +251,44 @@ class QuerySet(Generic[R]):
         """Older name of `to_dataframe`."""
         return self.to_dataframe(include)
 
+    def delete(self, *, permanent: bool = False, storage: bool | None = None, reason: str | None = None) -> int:
+        """Put all of these artifacts into the trash, or delete them for good, in one transaction; see `Artifact.delete`.
+
+        Returns:
+            Number of artifacts.
+
+        Raises:
+            DomainError: The records are no artifacts; other records are never deleted.
+            ArtifactStateError: One is in the trash already, or deleted; nothing was done.
+        """
+        from lineagelog import disposal
+
+        ids = self._artifact_ids("deleted")
+        disposal.check_options(permanent=permanent, storage=storage)
+        if permanent:
+            disposal.delete_for_good(self._store, ids, storage=storage, reason=reason)
+        else:
+            disposal.trash(self._store, ids, reason=reason)
+        return len(ids)
+
+    def restore(self, *, reason: str | None = None) -> int:
+        """Take all of these artifacts out of the trash, in one transaction; see `Artifact.restore`.
+
+        Returns:
+            Number of artifacts.
+        """
+        from lineagelog import disposal
+
+        ids = self._artifact_ids("restored")
+        disposal.restore(self._store, ids, reason=reason)
+        return len(ids)
+
+    def _artifact_ids(self, what: str) -> list[str]:
+        name = self._class.__name__
+        if name != "Artifact":
+            raise DomainError(f"records of {name} are history and cannot be {what}; only artifacts can")
+        return [str(row["id"]) for row in self.values("id")]
+
     @property
     def query(self) -> Query:
         """The query behind the records."""
@@ -300,7 +343,7 @@ class QuerySet(Generic[R]):
 
         database = self._store.log.database
         fields = ("id", _REFERRED_BY.get(registry, "uid"))
-        query = Query(REGISTRIES[registry]).filter(id__in=sorted(ids))
+        query = Query(REGISTRIES[registry]).all_states().filter(id__in=sorted(ids))
         return dict(database.read(*query.compile(database.dialect, fields=fields))) if ids else {}
 
     def _with(self, query: Query) -> QuerySet[R]:

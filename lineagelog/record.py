@@ -102,6 +102,10 @@ class BaseRecord(metaclass=_RegistryType):
     def filter(cls: type[R], *conditions: Q, **fields: Any) -> QuerySet[R]:
         """Find records by conditions on fields, written `field__lookup=value`; all must hold.
 
+        Artifacts in the trash or deleted are left out of every query that starts here, unless a condition names `state`:
+        `Artifact.filter(state="trashed")`. What starts at a record, such as `run.outputs` or `artifact.versions`, or leads
+        over relations, such as `Run.filter(inputs__key="a.csv")`, is history and includes them.
+
         Args:
             conditions: `ln.Q` objects.
             fields: Field, or relation and field, with an optional lookup: `key__startswith="raw/"`,
@@ -119,7 +123,8 @@ class BaseRecord(metaclass=_RegistryType):
     def get(cls: type[R], uid: str | None = None, **fields: Any) -> R:
         """Find exactly one record, by its uid, the beginning of its uid, or by fields.
 
-        Of a family of versions the latest is taken, unless a full uid or a version is named.
+        Of a family of versions the latest is taken, unless a full uid or a version is named. A full uid finds an artifact in the
+        trash or deleted as well.
 
         Raises:
             RecordNotFoundError: None matches.
@@ -193,6 +198,11 @@ class BaseRecord(metaclass=_RegistryType):
     def to_list(cls, field: str | None = None) -> list[Any]:
         """Return all records, or one field of each, as a list."""
         return cls.filter().to_list(field)
+
+    @classmethod
+    def _whole(cls: type[R]) -> QuerySet[R]:
+        """Return all records, those included that queries leave out: what starts at a record shows history whole."""
+        return cls.filter().all_states()
 
     @classmethod
     def search(cls: type[R], text: str, *, limit: int | None = None) -> QuerySet[R]:

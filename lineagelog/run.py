@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lineagelog import current
 from lineagelog.annotated import AnnotatedRecord
+from lineagelog.domain.artifact import DELETED
 from lineagelog.domain.errors import (
+    ConcurrentWriteError,
     ConstraintError,
     DomainError,
     InvalidValueError,
@@ -39,7 +41,7 @@ from lineagelog.domain.values import Json, check_json, check_name, time_text
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import RUN
-from lineagelog.projections.rows import RowDict, find_one
+from lineagelog.projections.rows import Readable, RowDict, find_one
 from lineagelog.record import to_python
 from lineagelog.transform import Transform
 
@@ -246,7 +248,10 @@ class Run(AnnotatedRecord):
 
         Raises:
             RunClosedError: The run has ended.
+            ArtifactDeletedError: The artifact was deleted for good.
         """
+        from lineagelog.disposal import check_usable
+
         self._need_saved("add_input")
         artifact._need_saved("add_input")
         if artifact.store.id != self.store.id:
@@ -262,14 +267,20 @@ class Run(AnnotatedRecord):
             role=check_name(role, "the role"),
         )
 
-        def decide(row: RowDict) -> Event | None:
+        def decide(row: RowDict) -> list[Event]:
             check_open(row["uid"], row["status"])
+            check_usable(artifact)
             known = find_one(
                 self.store.log.database, schema.EDGES, run_id=self.id, kind="used", artifact_id=artifact.id, role=role
             )
-            return None if known is not None else fact
+            return [] if known is not None else [fact]
 
-        self.store.append_next(schema.RUNS, self.id, decide, run=self.id)
+        def check_not_deleted(reader: Readable) -> None:
+            # Its stream is free to other writers, so only a look under the lock can tell.
+            if find_one(reader, schema.ARTIFACTS, id=artifact.id, state=DELETED) is not None:
+                raise ConcurrentWriteError(f"the artifact {artifact.uid} has just been deleted")
+
+        self.store.append_all_next(schema.RUNS, self.id, decide, run=self.id, guard=check_not_deleted)
         self._used.add((artifact.id, role))
 
     def _end(self, fact: Event) -> Run:
@@ -297,12 +308,12 @@ class Run(AnnotatedRecord):
     @property
     def inputs(self) -> QuerySet[Artifact]:
         """Artifacts the run has read."""
-        return self.store.Artifact.filter(input_of_runs=self)
+        return self.store.Artifact._whole().filter(input_of_runs=self)
 
     @property
     def outputs(self) -> QuerySet[Artifact]:
         """Artifacts the run has saved, those included whose content existed already."""
-        return self.store.Artifact.filter(output_of_runs=self)
+        return self.store.Artifact._whole().filter(output_of_runs=self)
 
     @property
     def initiated_by_run(self) -> Run | None:

@@ -8,7 +8,7 @@ a record without its bytes.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lineagelog import current, locating, location, message
-from lineagelog.domain.artifact import ArtifactRegistered, ArtifactSeenAgain, Version, place_content
+from lineagelog.disposal import Family, check_families, read_families
+from lineagelog.domain.annotation import LabelAttached, ProjectAssigned
+from lineagelog.domain.artifact import (
+    DELETED,
+    LIVE,
+    TRASHED,
+    ArtifactRegistered,
+    ArtifactSeenAgain,
+    Version,
+    place_content,
+)
+from lineagelog.domain.disposal import ArtifactRestored, ArtifactTrashed
 from lineagelog.domain.errors import (
+    ArtifactStateError,
     ConcurrentWriteError,
     ConstraintError,
     InvalidValueError,
@@ -25,13 +37,13 @@ from lineagelog.domain.errors import (
     StorageError,
     StoreUnavailableError,
 )
-from lineagelog.domain.event import NewEvent, RecordedEvent
+from lineagelog.domain.event import Event, NewEvent, RecordedEvent
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, Id, new_id, new_uid, versioned_uid
 from lineagelog.domain.run import check_open
 from lineagelog.progress import byte_progress
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
-from lineagelog.projections.rows import Readable, RowDict, find_in, find_one
+from lineagelog.projections.rows import Readable, RowDict, find, find_in, find_one
 
 if TYPE_CHECKING:
     from lineagelog.adapters.formats import Contents
@@ -42,6 +54,7 @@ if TYPE_CHECKING:
     from lineagelog.store import Store
 
 _RETRIES: Final = 50
+_LABEL_REGISTRIES: Final = {"ulabel": "ULabel", "record": "Record"}
 
 
 @dataclass(slots=True)
@@ -55,6 +68,9 @@ class _Draft:
     path: str
     staged: Staged | None
     run: Run | None
+    replaces: Artifact | None = None
+    reason: str | None = None
+    restores: bool = False
 
     @property
     def is_committed(self) -> bool:
@@ -79,14 +95,14 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
         _check_runs(store.log.database, drafts)
         for attempt in range(_RETRIES):
             try:
-                events, existing, unknown = _decide(store, drafts)
+                events, existing, unknown, families = _decide(store, drafts)
                 _commit(store, drafts, existing)
             except Exception:
                 # At the second attempt the first one's bytes have their names already.
                 _remove(store, drafts)
                 raise
             try:
-                recorded = store.append(events, guard=partial(_check_still, drafts, unknown))
+                recorded = store.append(events, guard=partial(_check_still, drafts, unknown, families))
             except StoreUnavailableError:
                 # The append may have gone through all the same, so its content must stay.
                 raise
@@ -138,6 +154,10 @@ def _saved_rows(store: Store, recorded: Sequence[RecordedEvent], existing: Seque
             # An older version of the same call was the latest for a moment only.
             if event.fact.revises in rows:
                 changed.add(event.fact.revises)
+        elif event.stream in rows:
+            changed.add(event.stream)
+        if isinstance(event.fact, ArtifactRestored) and event.fact.superseded in rows:
+            changed.add(event.fact.superseded)
     rows |= {row["id"]: row for row in find_in(store.log.database, schema.ARTIFACTS, "id", changed)}
     return rows
 
@@ -161,7 +181,7 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
             local = backend.local_path(path)
             place = Location.of(local) if local is not None else Location(path, None, *backend.in_file_system(path))
             _describe(artifact, infer(place, artifact.suffix))
-        return _Draft(artifact, record_id, hashed, storage_id, path, None, run)
+        return _Draft(artifact, record_id, hashed, storage_id, path, None, run, artifact._replaces, artifact._reason)
     storage_id = store.default_storage_id
     backend = store.storage_backend(storage_id)
     source = artifact._source
@@ -176,8 +196,10 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
     with byte_progress(label, artifact.size or 0) as progress:
         staged = backend.stage_folder(source, progress) if source.is_dir() else backend.stage_file(source, progress)
     stack.enter_context(staged)
-    path = f"{location.objects_of(store.uid)}/{record_id}{artifact.suffix}"
-    return _Draft(artifact, record_id, staged.hashed, storage_id, path, staged, run)
+    path = location.object_path(store.uid, record_id, artifact.suffix)
+    return _Draft(
+        artifact, record_id, staged.hashed, storage_id, path, staged, run, artifact._replaces, artifact._reason
+    )
 
 
 def _describe(artifact: Artifact, contents: Contents) -> None:
@@ -218,24 +240,28 @@ def run_of(artifact: Artifact | Collection) -> Run | None:
     return active
 
 
-def _check_still(drafts: Sequence[_Draft], unknown: Sequence[str], reader: Readable) -> None:
+def _check_still(
+    drafts: Sequence[_Draft], unknown: Sequence[str], families: Mapping[str, Family], reader: Readable
+) -> None:
     """Make sure, under the lock, that what was decided holds.
 
-    The runs are open, the content was not collected as an orphan, and new content without a family is new.
+    The runs are open, the content was not collected as an orphan, new content without a family is new, and the families are as
+    they were.
 
     Raises:
         RunClosedError: A run has ended.
         ObjectMissingError: The content waited longer than a collection spared it.
-        ConcurrentWriteError: Somebody has just saved the same content.
+        ConcurrentWriteError: Somebody has just saved the same content, or changed a version of the same family.
     """
     _check_runs(reader, drafts)
+    check_families(reader, families)
     put = [draft.path for draft in drafts if draft.is_committed]
     if find_in(reader, schema.REMOVED_OBJECTS, "path", put):
         raise ObjectMissingError(
             "the content was removed from storage before it could be registered, by a collection of orphans that spared it for "
             "too short a time; nothing was registered: save it again"
         )
-    if find_in(reader, schema.ARTIFACTS, "hash", unknown):
+    if any(row["state"] != DELETED for row in find_in(reader, schema.ARTIFACTS, "hash", unknown)):
         raise ConcurrentWriteError("another process has just saved the same content; save it again")
 
 
@@ -255,37 +281,56 @@ def check_run_open(reader: Readable, run_id: str) -> None:
         check_open(row["uid"], row["status"])
 
 
-def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], list[str | None], list[str]]:
+def _decide(
+    store: Store, drafts: Sequence[_Draft]
+) -> tuple[list[NewEvent], list[str | None], list[str], dict[str, Family]]:
     """Place every content, those of the same call after one another.
 
     Returns:
         The events; for each draft the id of the artifact that has this content already; hashes of contents that were
-        taken as new because nobody had saved them.
+        taken as new because nobody had saved them; the families that the decision rests on, by their stems.
     """
-    families = _latest_versions(store, drafts)
     contents, revisions, runs = _known_contents(store, drafts)
+    stems, families = _families(store, drafts, contents)
+    existing_families = dict(families)
     events: list[NewEvent] = []
     existing: list[str | None] = []
     unknown: list[str] = []
     for draft in drafts:
         artifact, content_hash = draft.artifact, draft.hashed.hash
-        family = artifact._revises.uid[:ARTIFACT_STEM_LENGTH] if artifact._revises is not None else artifact.key
-        latest = families.get(family) if family is not None else None
-        if artifact._revises is not None and artifact.key is not None:
-            _check_family(artifact.key, families.get(artifact.key), family)
-        same_content = contents.get(content_hash) if family is None else None
-        place = place_content(content_hash, latest, same_content, skip_hash_lookup=artifact._skip_hash_lookup)
+        stem = stems.get(artifact.key) if artifact.key is not None else None
+        if artifact._revises is not None:
+            revised = artifact._revises.uid[:ARTIFACT_STEM_LENGTH]
+            if stem is not None and stem != revised:
+                raise ConstraintError(
+                    f"the key {artifact.key!r} belongs to the artifact {families[stem].newest_uid} of another family; choose "
+                    "another key, or revise that one"
+                )
+            stem = revised
+        if draft.replaces is not None and stem is not None:
+            _check_can_replace(draft.replaces, families[stem], content_hash)
+        is_new = stem is None and artifact.key is None
+        same_content = contents.get(content_hash) if is_new else None
+        versions = families[stem].versions.values() if stem is not None else ()
+        place = place_content(content_hash, versions, same_content, skip_hash_lookup=artifact._skip_hash_lookup)
         if place.same_as is not None and not _is_intact(store, place.same_as, draft):
             message.warn(
                 f"the stored content of {artifact.key or place.same_as} is gone or altered; saved as a new version"
             )
-            place = place_content(content_hash, latest, same_content, skip_hash_lookup=True)
+            place = place_content(content_hash, versions, same_content, skip_hash_lookup=True)
         existing.append(place.same_as)
-        if family is None and same_content is None and not artifact._skip_hash_lookup:
+        draft.restores = place.restores
+        if is_new and same_content is None and not artifact._skip_hash_lookup:
             unknown.append(content_hash)
         run_id = draft.run.id if draft.run is not None else None
         transform_id = draft.run.transform_id if draft.run is not None else None
         if place.same_as is not None:
+            if place.restores:
+                family = next(family for family in families.values() if place.same_as in family.versions)
+                contents[content_hash] = family.versions[place.same_as]._replace(state=LIVE)
+                revisions[place.same_as] += 1
+                restored = family.restore(place.same_as)
+                events.append(store.new_event(restored, place.same_as, revisions[place.same_as], run=run_id))
             revisions[place.same_as] += 1
             # The run that generated the artifact has not generated it twice.
             again = run_id if run_id != runs[place.same_as] else None
@@ -294,16 +339,63 @@ def _decide(store: Store, drafts: Sequence[_Draft]) -> tuple[list[NewEvent], lis
             )
             events.append(store.new_event(fact, place.same_as, revisions[place.same_as], run=run_id))
             continue
-        uid = versioned_uid(place.stem or new_uid(ARTIFACT_STEM_LENGTH), place.version_number)
+        stem = place.stem or new_uid(ARTIFACT_STEM_LENGTH)
+        uid = versioned_uid(stem, place.version_number)
         events.append(
-            store.new_event(_registered(draft, uid, place.version_number, place.revises), draft.id, run=run_id)
+            store.new_event(
+                _registered(draft, uid, place.version_number, place.revises), draft.id, run=run_id, reason=draft.reason
+            )
         )
         revisions[draft.id], runs[draft.id] = 1, run_id
         version = Version(draft.id, uid, place.version_number, content_hash)
-        contents.setdefault(content_hash, draft.id)
-        for name in {family, artifact.key} - {None}:
-            families[str(name)] = version
-    return events, existing, unknown
+        contents.setdefault(content_hash, version)
+        families.setdefault(stem, Family.of(())).add(version)
+        if artifact.key is not None:
+            stems[artifact.key] = stem
+        if draft.replaces is not None:
+            following = _replacing(store, draft, families[stem])
+            revisions[draft.id] += len(following) - 1
+            events += following
+    return events, existing, unknown, existing_families
+
+
+def _check_can_replace(replaced: Artifact, family: Family, content_hash: str) -> None:
+    """Refuse to replace anything but the latest version by other content.
+
+    Raises:
+        ArtifactStateError: It is in the trash, or deleted.
+        ConstraintError: A later version exists.
+        InvalidValueError: The content is the same.
+    """
+    version = family.versions[replaced.id]
+    if version.state != LIVE:
+        raise ArtifactStateError(version.uid, version.state, "cannot be replaced")
+    if family.latest is not None and family.latest != replaced.id:
+        raise ConstraintError(
+            f"the artifact {version.uid} cannot be replaced, since a later version {family.versions[family.latest].uid} exists; "
+            "replace that one, or put this one into the trash with delete()"
+        )
+    if version.hash == content_hash:
+        raise InvalidValueError("the data", f"is what the artifact {version.uid} holds already; nothing was replaced")
+
+
+def _replacing(store: Store, draft: _Draft, family: Family) -> list[NewEvent]:
+    """Make the events that follow the registration of a replacement: the labels it takes over, the other one into the trash."""
+    replaced = draft.replaces
+    assert replaced is not None
+    run_id = draft.run.id if draft.run is not None else None
+    facts: list[Event] = []
+    for link in find(store.log.database, schema.LINKS, source_id=replaced.id):
+        if link["kind"] == "project":
+            facts.append(ProjectAssigned(project=link["target_id"], subject="Artifact"))
+        elif link["kind"] in _LABEL_REGISTRIES:
+            registry = _LABEL_REGISTRIES[link["kind"]]
+            facts.append(LabelAttached(label=link["target_id"], registry=registry, subject="Artifact"))
+    events = [store.new_event(fact, draft.id, version, run=run_id) for version, fact in enumerate(facts, 2)]
+    row = find_one(store.log.database, schema.ARTIFACTS, id=replaced.id)
+    assert row is not None
+    trashed = ArtifactTrashed(latest=family.set_state(replaced.id, TRASHED))
+    return [*events, store.new_event(trashed, replaced.id, row["revision"] + 1, run=run_id, reason=draft.reason)]
 
 
 def _is_intact(store: Store, artifact_id: str, draft: _Draft) -> bool:
@@ -319,18 +411,6 @@ def _is_intact(store: Store, artifact_id: str, draft: _Draft) -> bool:
     except StorageError:
         return False
     return True
-
-
-def _check_family(key: str, latest: Version | None, stem: str | None) -> None:
-    """Refuse to carry a family on under a key that belongs to another one.
-
-    Raises:
-        ConstraintError: The key names another family.
-    """
-    if latest is not None and latest.uid[:ARTIFACT_STEM_LENGTH] != stem:
-        raise ConstraintError(
-            f"the key {key!r} belongs to the artifact {latest.uid} of another family; choose another key, or revise that one"
-        )
 
 
 def _registered(draft: _Draft, uid: str, version_number: int, revises: str | None) -> ArtifactRegistered:
@@ -360,38 +440,43 @@ def _registered(draft: _Draft, uid: str, version_number: int, revises: str | Non
     )
 
 
-def _latest_versions(store: Store, drafts: Sequence[_Draft]) -> dict[str, Version]:
-    """Find the latest version of each family that a key or `revises` names."""
+def _families(
+    store: Store, drafts: Sequence[_Draft], contents: Mapping[str, Version]
+) -> tuple[dict[str, str], dict[str, Family]]:
+    """Find the families that a key or `revises` names, or whose version in the trash has one of the contents.
+
+    Returns:
+        Key to stem; stem to family.
+    """
     database = store.log.database
     keys = [draft.artifact.key for draft in drafts if draft.artifact.key is not None]
-    stems = {
-        artifact._revises.uid[:ARTIFACT_STEM_LENGTH] for artifact in (d.artifact for d in drafts) if artifact._revises
-    }
     highest: dict[str, RowDict] = {}
     for row in find_in(database, schema.ARTIFACTS, "key", keys):
         known = highest.get(row["key"])
         if known is None or row["version_number"] > known["version_number"]:
             highest[row["key"]] = row
-    # A family can have changed its key by `revises`; its latest version then stands under the other key.
-    moved = {row["stem"] for row in highest.values() if not row["is_latest"]}
-    by_stem = {row["stem"]: row for row in find_in(database, schema.ARTIFACTS, "stem", stems | moved, is_latest=1)}
-    rows = {key: row if row["is_latest"] else by_stem[row["stem"]] for key, row in highest.items()} | by_stem
-    return {name: Version(row["id"], row["uid"], row["version_number"], row["hash"]) for name, row in rows.items()}
+    # A family can have changed its key by `revises`; its other versions then stand under another key.
+    stems = {key: str(row["stem"]) for key, row in highest.items()}
+    revised = {draft.artifact._revises.uid[:ARTIFACT_STEM_LENGTH] for draft in drafts if draft.artifact._revises}
+    trashed = {version.uid[:ARTIFACT_STEM_LENGTH] for version in contents.values() if version.state != LIVE}
+    return stems, read_families(database, {*stems.values(), *revised, *trashed})
 
 
 def _known_contents(
     store: Store, drafts: Sequence[_Draft]
-) -> tuple[dict[str, str], dict[str, int], dict[str, str | None]]:
-    """Find the artifacts that have one of these contents already.
+) -> tuple[dict[str, Version], dict[str, int], dict[str, str | None]]:
+    """Find the artifacts that have one of these contents already, and are not deleted.
 
     Returns:
-        Hash to id of the first artifact that has it; id to revision; id to the run that generated it.
+        Hash to the first artifact that has it, one that is not in the trash if there is any; id to revision; id to the run that
+        generated it.
     """
     rows = find_in(store.log.database, schema.ARTIFACTS, "hash", [draft.hashed.hash for draft in drafts])
-    rows.sort(key=lambda row: row["position"])
-    contents: dict[str, str] = {}
-    for row in rows:
-        contents.setdefault(row["hash"], row["id"])
+    rows.sort(key=lambda row: (row["state"] != LIVE, row["position"]))
+    contents: dict[str, Version] = {}
+    for version in (Family.of([row]).versions[row["id"]] for row in rows):
+        if version.state != DELETED:
+            contents.setdefault(version.hash, version)
     return contents, {row["id"]: row["revision"] for row in rows}, {row["id"]: row["run_id"] for row in rows}
 
 
@@ -423,4 +508,7 @@ def _adopt(store: Store, draft: _Draft, row: RowDict, same: str | None) -> None:
                 "to change it, set .description and save again"
             )
         name = artifact.key or artifact.description or artifact.suffix
-        message.info(f"the content is that of Artifact(uid={artifact.uid!r}) {name}; the second saving is on record")
+        restored = ", which was in the trash and is restored" if draft.restores else ""
+        message.info(
+            f"the content is that of Artifact(uid={artifact.uid!r}) {name}{restored}; the second saving is on record"
+        )

@@ -190,7 +190,7 @@ class Transform(BaseRecord):
     @property
     def artifacts(self) -> QuerySet[Artifact]:
         """Artifacts that runs of this version generated."""
-        return self.store.Artifact.filter(transform=self)
+        return self.store.Artifact._whole().filter(transform=self)
 
     @property
     def parents(self) -> QuerySet[Transform]:

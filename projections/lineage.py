@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 
 import msgspec
 
+from lineagelog.domain.artifact import LIVE
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.projections.reader import Row
 from lineagelog.projections.table import Dialect, Scalar
@@ -87,7 +88,10 @@ class Closure:
 
 
 class ArtifactNode(NamedTuple):
-    """An artifact in a lineage graph; `user` is the handle of who recorded it, `depth` its distance from the subject."""
+    """An artifact in a lineage graph; `user` is the handle of who recorded it, `depth` its distance from the subject.
+
+    `state` is `live`, `trashed` or `deleted`: history is shown whole.
+    """
 
     id: str
     uid: str
@@ -101,6 +105,7 @@ class ArtifactNode(NamedTuple):
     created_at: str
     user: str | None
     depth: int
+    state: str = LIVE
 
 
 class RunNode(NamedTuple):
@@ -194,7 +199,7 @@ def nodes(reader: Readable, found: Closure) -> Graph:
     """Load what pictures and tables show of each run and artifact of a closure, in two statements."""
     among = _among(reader.dialect)
     artifact_rows = reader.read(
-        "SELECT a.id, a.uid, a.key, a.description, a.suffix, a.kind, a.otype, a.size, a.version, a.created_at, u.handle "  # noqa: S608
+        "SELECT a.id, a.uid, a.key, a.description, a.suffix, a.kind, a.otype, a.size, a.version, a.created_at, u.handle, a.state "  # noqa: S608
         f"FROM artifacts a LEFT JOIN users u ON u.id = a.created_by_id WHERE a.id IN {among}",
         (_json.encode(list(found.artifacts)).decode(),),
     )
@@ -204,7 +209,7 @@ def nodes(reader: Readable, found: Closure) -> Graph:
         f"WHERE r.id IN {among}",
         (_json.encode(list(found.runs)).decode(),),
     )
-    artifacts = {row[0]: ArtifactNode._make((*row, found.artifacts[row[0]])) for row in artifact_rows}
+    artifacts = {row[0]: ArtifactNode._make((*row[:-1], found.artifacts[row[0]], row[-1])) for row in artifact_rows}
     runs = {row[0]: RunNode._make((*row, found.runs[row[0]])) for row in run_rows}
     return Graph(
         subjects=found.subjects,

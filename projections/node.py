@@ -112,6 +112,7 @@ class Selection:
         start: Rows to skip.
         count: Rows to keep at most.
         only_once: Leave repeated rows of chosen fields away.
+        whole: Rows that the registry shows only to those who ask for them are there as well: the query starts at a record.
     """
 
     registry: Registry
@@ -121,3 +122,29 @@ class Selection:
     start: int = 0
     count: int | None = None
     only_once: bool = False
+    whole: bool = False
+
+    def effective(self) -> tuple[Node, ...]:
+        """Return the conditions, with those that the registry adds where the query does not name their fields."""
+        if self.whole or not self.registry.unless_named:
+            return self.conditions
+        added = [
+            Compare(column, "eq", (value,))
+            for column, value in self.registry.unless_named.items()
+            if not any(_names(node, self.registry, column) for node in self.conditions)
+        ]
+        return (*self.conditions, *added)
+
+
+def _names(node: Node, registry: Registry, column: str) -> bool:
+    """Tell whether a condition is about a column of the queried rows themselves, not of related ones."""
+    if isinstance(node, Compare):
+        return node.column == column
+    if isinstance(node, Join):
+        return any(_names(inner, registry, column) for inner in node.nodes)
+    if isinstance(node, Not):
+        return _names(node.node, registry, column)
+    # The rows of a slice, or those that another query chose by what they are.
+    if isinstance(node, Among) and node.column == "id" and node.query.registry is registry:
+        return node.query.whole or any(_names(inner, registry, column) for inner in node.query.conditions)
+    return False

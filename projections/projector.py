@@ -239,7 +239,7 @@ def _artifact_registered(e: RecordedEvent, fact: artifact.ArtifactRegistered) ->
         e.position, e.stream, e.version, fact.uid, fact.uid[:-VERSION_LENGTH], fact.version_number, 1, fact.version, fact.key,
         int(fact.key_is_virtual), fact.description, fact.suffix, fact.kind, fact.otype, fact.size_bytes, fact.hash,
         fact.hash_type, fact.n_files, fact.n_observations, fact.n_variables, _scalar(fact.table_schema, "json"), fact.storage,
-        fact.path, fact.run, fact.transform, fact.revises, disposal.LIVE, 0, None, None, e.recorded_at, e.recorded_at, e.actor,
+        fact.path, fact.run, fact.transform, fact.revises, artifact.LIVE, 0, None, None, e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     operations: list[Operation] = [(_INSERT_ARTIFACT, row)]
     if fact.run is not None:
@@ -269,12 +269,12 @@ def _artifact_updated(e: RecordedEvent, fact: artifact.ArtifactUpdated) -> Seque
 
 @_handles(disposal.ArtifactTrashed)
 def _artifact_trashed(e: RecordedEvent, fact: disposal.ArtifactTrashed) -> Sequence[Operation]:
-    return _end(e, disposal.TRASHED, fact.latest)
+    return _end(e, artifact.TRASHED, fact.latest)
 
 
 @_handles(disposal.ArtifactRestored)
 def _artifact_restored(e: RecordedEvent, fact: disposal.ArtifactRestored) -> Sequence[Operation]:
-    operations = [_set_state(e, disposal.LIVE, is_latest=fact.latest == e.stream)]
+    operations = [_set_state(e, artifact.LIVE, is_latest=fact.latest == e.stream)]
     if fact.superseded is not None:
         operations.append((_MARK_LATEST, (0, fact.superseded)))
     return operations
@@ -282,7 +282,7 @@ def _artifact_restored(e: RecordedEvent, fact: disposal.ArtifactRestored) -> Seq
 
 @_handles(disposal.ArtifactDeleted)
 def _artifact_deleted(e: RecordedEvent, fact: disposal.ArtifactDeleted) -> Sequence[Operation]:
-    return _end(e, disposal.DELETED, fact.latest, content_removed=fact.content_removed)
+    return _end(e, artifact.DELETED, fact.latest, content_removed=fact.content_removed)
 
 
 def _end(e: RecordedEvent, state: str, latest: str | None, *, content_removed: bool = False) -> Sequence[Operation]:

@@ -105,6 +105,10 @@ class Query(Selection):
 
     A value of a condition may be a `Query`, or an object whose attribute `query` is one.
 
+    A query that starts at a registry leaves out the rows that the registry shows only to those who ask for them: artifacts
+    in the trash or deleted. It shows them once a condition names the field that tells them, `state`; so does `all_states`.
+    Relations are history and lead to all rows.
+
     Attributes:
         features: Tells the features by name; without it no feature can be named.
     """
@@ -171,6 +175,10 @@ class Query(Selection):
         left = None if self.count is None else max(self.count - start, 0)
         limits = [limit for limit in (left, count) if limit is not None]
         return replace(self, start=self.start + start, count=min(limits) if limits else None)
+
+    def all_states(self) -> Query:
+        """Show also the rows that the registry shows only to those who ask for them."""
+        return replace(self, whole=True)
 
     def distinct(self) -> Query:
         """Leave repeated rows away; matters for `compile(fields=…)` alone, since the rows of a registry never repeat."""
@@ -249,11 +257,12 @@ def related(registry: Registry, name: str, record: object) -> Query:
     if relation is None:
         raise UnknownFieldError(registry.name, name, tuple(registry.relations), "relation")
     record_id = getattr(record, "id", record)
-    own = Query(registry).filter(id=record_id)
+    own = Query(registry, whole=True).filter(id=record_id)
     order: tuple[Order, ...] = ()
     if relation.through is not None and relation.through.order:
         order = (Order((registry.name, name), "", text=str(record_id)),)
-    return Query(REGISTRIES[relation.target], (Related(registry.name, f"~{name}", Among("id", own)),), order)
+    leading = Related(registry.name, f"~{name}", Among("id", own))
+    return Query(REGISTRIES[relation.target], (leading,), order, whole=True)
 
 
 def _check_q(condition: object) -> Q:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from lineagelog.domain.artifact import LIVE
 from lineagelog.domain.errors import UnknownFieldError
 from lineagelog.domain.ids import (
     ARTIFACT_STEM_LENGTH,
@@ -91,6 +92,7 @@ class Registry:
         search: Fields that a text search looks at, the most telling first.
         shown: Fields in the short form of a record.
         lookup_field: Field whose values name records best.
+        unless_named: Field to the value that it has on the records a query shows, unless the query names the field itself.
         fields: Fields that are shown in tables, name to column, in the order of the table.
     """
 
@@ -104,6 +106,7 @@ class Registry:
     search: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     lookup_field: str = "uid"
+    unless_named: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Column] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -288,12 +291,14 @@ ARTIFACT: Final = Registry(
         "collections": _links("member", "Collection", "collections that hold it", back=True),
         **_ANNOTATIONS,
     },
-    hidden=(*_BOOKKEEPING, "table_schema"),
+    hidden=(*_BOOKKEEPING, "table_schema", "content_removed"),
     aliases={"accessor": "otype", "n_objects": "n_files"},
     mutable=("description", "version", "kind"),
     search=("key", "description", "uid"),
     shown=("uid", "version", "is_latest", "key", "description", "suffix", "kind", "otype", "size", "created_at"),
     lookup_field="key",
+    # What was put into the trash or deleted is history: it is shown to those who ask for it.
+    unless_named={"state": LIVE},
 )
 
 COLLECTION: Final = Registry(

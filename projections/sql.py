@@ -57,7 +57,7 @@ def compiled(query: Selection, dialect: Dialect, mode: str, fields: tuple[Any, .
 
 
 def _query_shape(query: Selection, values: list[Scalar]) -> Shape:
-    conditions = tuple(_shape(node, values) for node in query.conditions)
+    conditions = tuple(_shape(node, values) for node in query.effective())
     order = tuple(
         (key.relations, key.column, key.descending, key.empty_first, *_slot(key, values)) for key in query.order
     )

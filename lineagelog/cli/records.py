@@ -13,6 +13,7 @@ import typer
 
 from lineagelog.cli.app import Call, command
 from lineagelog.cli.logs import ENTRY_KEYS, entry_object, in_words
+from lineagelog.domain.artifact import DELETED, TRASHED
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.folder_tree import MAX_DEPTH, MAX_FILES
 
@@ -349,7 +350,8 @@ def _lineage_tree(graph: Graph, subject: str) -> Tree:
 def _node_line(graph: Graph, node_id: str) -> str:
     artifact = graph.artifacts.get(node_id)
     if artifact is not None:
-        return f"artifact {artifact.uid} {artifact.key or artifact.description or ''} by {artifact.user or '?'}"
+        ended = {TRASHED: ", in the trash", DELETED: ", deleted"}.get(artifact.state, "")
+        return f"artifact {artifact.uid} {artifact.key or artifact.description or ''} by {artifact.user or '?'}{ended}"
     run = graph.runs[node_id]
     return f"run {run.uid} of {run.transform_key} by {run.user or '?'}, {run.status}, {run.started_at[:19].replace('T', ' ')}"
 

@@ -57,6 +57,8 @@ def test_example_runs(request: pytest.FixtureRequest, prov: Any, name: str, exam
     if name != "init":
         story = request.getfixturevalue("story")
         assert prov("checkpoint", "-o", "checkpoint.txt").code == exits.DONE
+        if name == "restore":
+            assert prov("trash", story.clean).code == exits.DONE
         for file in ("provenance.trig", "provenance.json"):
             if file in example and name != "export":
                 assert prov("export", "--all", "-o", file).code == exits.DONE

@@ -4,38 +4,71 @@ import hashlib
 
 import pytest
 
-from lineagelog.domain.artifact import ARTIFACT_KINDS, Place, Version, check_key, check_kind, folder_hash, place_content
+from lineagelog.domain.artifact import (
+    ARTIFACT_KINDS,
+    DELETED,
+    LIVE,
+    TRASHED,
+    Place,
+    Version,
+    check_key,
+    check_kind,
+    folder_hash,
+    place_content,
+)
 from lineagelog.domain.errors import InvalidValueError
 
-OLD, NEW = "a" * 64, "b" * 64
-LATEST = Version("id-3", "F" * 16 + "0003", 3, OLD)
+OLD, NEW, OTHER = "a" * 64, "b" * 64, "c" * 64
+STEM = "F" * 16
+
+
+def version(number: int, content: str, state: str = LIVE) -> Version:
+    return Version(f"id-{number}", f"{STEM}000{number}", number, content, state)
+
+
+LATEST = version(3, OLD)
+KNOWN = Version("id-9", "G" * 16 + "0000", 0, NEW)
 
 
 @pytest.mark.parametrize(
-    ("content", "latest", "same_content", "skip", "expected"),
+    ("content", "family", "same_content", "skip", "expected"),
     [
-        (NEW, None, None, False, Place(None, None, 0, None)),
-        (NEW, None, "id-9", False, Place("id-9", None, 0, None)),
-        (NEW, None, "id-9", True, Place(None, None, 0, None)),
-        (OLD, LATEST, None, False, Place("id-3", None, 3, None)),
-        (OLD, LATEST, None, True, Place(None, "F" * 16, 4, "id-3")),
-        (NEW, LATEST, None, False, Place(None, "F" * 16, 4, "id-3")),
-        (NEW, LATEST, "id-1", False, Place(None, "F" * 16, 4, "id-3")),
+        (NEW, [], None, False, Place(None)),
+        (NEW, [], KNOWN, False, Place("id-9")),
+        (NEW, [], KNOWN, True, Place(None)),
+        (NEW, [], KNOWN._replace(state=TRASHED), False, Place("id-9", restores=True)),
+        (OLD, [LATEST], None, False, Place("id-3")),
+        (OLD, [LATEST], None, True, Place(None, STEM, 4, "id-3")),
+        (NEW, [LATEST], None, False, Place(None, STEM, 4, "id-3")),
+        (NEW, [version(2, NEW), LATEST], None, False, Place(None, STEM, 4, "id-3")),
+        (NEW, [LATEST, version(4, NEW, TRASHED), version(5, NEW, TRASHED)], None, False, Place("id-5", restores=True)),
+        (NEW, [version(2, NEW, TRASHED), LATEST], None, False, Place(None, STEM, 4, "id-3")),
+        (NEW, [LATEST, version(4, NEW, DELETED)], None, False, Place(None, STEM, 5, "id-3")),
+        (NEW, [LATEST, version(4, NEW, TRASHED)], None, True, Place(None, STEM, 5, "id-3")),
+        (OTHER, [version(3, OLD, DELETED), version(4, NEW, TRASHED)], None, False, Place(None, STEM, 5, "id-4")),
+        (OLD, [version(3, OLD, DELETED)], None, False, Place(None, STEM, 4, None)),
     ],
     ids=[
         "new content without a family begins one",
         "known content without a family is that artifact",
         "unless the look-up is skipped",
+        "and it is taken out of the trash",
         "content of the latest version is that version",
         "unless the look-up is skipped, then it is the next version",
         "other content is the next version",
-        "content of an older version, or of another family, is the next version",
+        "content of an older version is the next version",
+        "content in the trash that is newer than the latest is restored, the newest of it",
+        "content in the trash that is older than the latest is the next version",
+        "deleted content is a new version, and numbers are never given twice",
+        "nothing is restored if the look-up is skipped",
+        "where no version is live, the newest in the trash is revised",
+        "where all versions are deleted, none is revised",
     ],
 )
 def test_place_of_content(
-    content: str, latest: Version | None, same_content: str | None, skip: bool, expected: Place
+    content: str, family: list[Version], same_content: Version | None, skip: bool, expected: Place
 ) -> None:
-    assert place_content(content, latest, same_content, skip_hash_lookup=skip) == expected
+    assert place_content(content, family, same_content, skip_hash_lookup=skip) == expected
 
 
 @pytest.mark.parametrize("key", ["a", "a/b.csv", "my data/ü.parquet", "a.b/..c", "..."])

@@ -21,6 +21,7 @@ EXAMPLES: dict[type[LineageLogError], LineageLogError] = {
         errors.ImmutableFieldError("Artifact", "hash", ("description",)),
         errors.RunClosedError("x", "finished"),
         errors.ArtifactStateError("x", "trashed", "cannot be put into the trash"),
+        errors.ArtifactDeletedError("x", "mara", "2026-11-21 06:00:00 UTC", "superseded"),
         errors.DigestMismatchError("a/b", "0" * 64, "1" * 64),
         errors.UnknownFormatError("pdf", ("prov-json",)),
         UniquenessError("users", ("handle",)),
@@ -76,8 +77,7 @@ def test_texts_name_the_thing_and_the_next_step() -> None:
         texts["UnknownFieldError"] == "Artifact has no lookup 'kye' (did you mean 'key'?); the lookups are: key, kind"
     )
     assert "fields that can: description" in texts["ImmutableFieldError"]
-    assert texts["ArtifactStateError"].startswith(
-        "the artifact x cannot be put into the trash: it is in the trash; take"
-    )
+    assert "x cannot be put into the trash: it is in the trash already; take it out" in texts["ArtifactStateError"]
+    assert "deleted for good by mara on 2026-11-21 06:00:00 UTC (superseded)" in texts["ArtifactDeletedError"]
     assert "restore the file from a copy" in texts["DigestMismatchError"]
     assert "choose one of: prov-json" in texts["UnknownFormatError"]

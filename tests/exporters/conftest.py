@@ -36,6 +36,7 @@ from lineagelog.domain.artifact import (
     ArtifactVerified,
 )
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
+from lineagelog.domain.disposal import ArtifactDeleted, ArtifactRestored, ArtifactTrashed
 from lineagelog.domain.event import Change, Event, NewEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
 from lineagelog.domain.run import (
@@ -254,8 +255,25 @@ def record_rich(log: EventLog) -> Recorder:
     define_vocabulary(r)
     annotate(r)
     check_content(r)
+    dispose(r)
     r.flush()
     return r
+
+
+def dispose(r: Recorder) -> None:
+    """Put one artifact into the trash, take another one out of it, and delete two for good, one of them in a run."""
+    r.add("folder", ArtifactTrashed(), actor="ada", reason="old")
+    r.add("figure", ArtifactTrashed(), actor="ada")
+    r.add("figure", ArtifactRestored(latest=r.ids["figure"]), actor="bob")
+    for name, removed, envelope in (
+        ("other", False, {"run": "open", "actor": "bob", "reason": HOSTILE}),
+        ("table", True, {}),
+    ):
+        gone = ArtifactDeleted(
+            storage=r.ids["storage"], path=f".lineagelog/{name}", hash="ab" * 32, size_bytes=10, content_removed=removed,
+            latest=r.ids["table2"] if name == "table" else None,
+        )  # fmt: skip
+        r.add(name, gone, **envelope)
 
 
 def check_content(r: Recorder) -> None:

@@ -38,6 +38,7 @@ from lineagelog.exporters.statement import (
 PARENT, CHILD = Name("run:Run0000000parent"), Name("run:Run00000000child")
 RAW, FOLDER = Name("artifact:0000000000000raw0000"), Name("artifact:0000000000folder0000")
 TABLE, TABLE2 = Name("artifact:00000000000table0000"), Name("artifact:00000000000table0001")
+FIGURE, OTHER = Name("artifact:0000000000figure0000"), Name("artifact:00000000000other0000")
 FIRST, SECOND = Name("collection:00000000000first0000"), Name("collection:00000000000first0001")
 REVISION = (Name("prov:type"), Name("prov:Revision"))
 
@@ -135,6 +136,41 @@ def test_a_derivation_names_activity_generation_and_usage_or_none(statements: li
     pairs = {(derivation.generated_entity, derivation.used_entity) for derivation in derivations if derivation.activity}
     assert {(TABLE, RAW), (TABLE, FOLDER), (TABLE2, RAW), (TABLE2, TABLE)} <= pairs
     assert (TABLE, TABLE) not in pairs
+
+
+def test_what_was_deleted_is_invalidated_once_by_who_did_it_with_the_reason(
+    statements: list[Any], hostile: str
+) -> None:
+    found = [end for end in of(Invalidation, statements) if end.entity.startswith("artifact:")]
+    ends = {end.entity: end for end in found}
+    assert len(ends) == len(found) == 2
+    deletion = by_id(Activity, statements)[ends[OTHER].activity]
+    assert deletion.start == deletion.end == ends[OTHER].time
+    assert values(deletion, "prov:type") == ["ll:Deletion", "eventType:del"]
+    assert values(deletion, "ll:reason") == [hostile]
+    assert values(deletion, "ll:contentRemoved") == [False]
+    assert [a.agent for a in of(Association, statements) if a.activity == deletion.id] == ["user:Bob00001"]
+    assert [c.informant for c in of(Communication, statements) if c.informed == deletion.id] == ["run:Run000000000open"]
+    unsaid = by_id(Activity, statements)[ends[TABLE].activity]
+    assert (values(unsaid, "ll:reason"), values(unsaid, "ll:contentRemoved")) == ([], [True])
+    assert not [a for a in of(Association, statements) if a.activity == unsaid.id]
+    entities = by_id(Entity, statements)
+    assert [values(entities[name], "ll:state") for name in (OTHER, TABLE, FOLDER, FIGURE)] == [
+        ["deleted"], ["deleted"], ["trashed"], [],
+    ]  # fmt: skip
+
+
+def test_an_invalidation_follows_generation_and_usages(statements: list[Any]) -> None:
+    # PROV-CONSTRAINTS 36 and 38, by the order of the log.
+    ends = {end.entity: position(end.id) for end in of(Invalidation, statements) if end.entity.startswith("artifact:")}
+    assert any(usage.entity in ends for usage in of(Usage, statements))
+    # Annotations end by other events than those they are named by; their own test follows.
+    for earlier in (*of(Generation, statements), *of(Usage, statements)):
+        assert position(earlier.id) < ends.get(earlier.entity, float("inf")), earlier
+
+
+def position(name: str) -> int:
+    return int(name.rpartition(":")[2].partition("-")[0])
 
 
 def test_a_version_revises_the_one_before_and_specialises_its_family(statements: list[Any]) -> None:
