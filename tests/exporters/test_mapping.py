@@ -267,8 +267,9 @@ def annotations(statements: list[Any], type_: str) -> list[Any]:
 
 def ended(statements: list[Any]) -> dict[Name, Invalidation]:
     """The invalidations, by the annotation that each ended."""
-    found = {invalidation.entity: invalidation for invalidation in of(Invalidation, statements)}
-    assert len(found) == len(of(Invalidation, statements))
+    ends = [end for end in of(Invalidation, statements) if end.entity.startswith("annotation:")]
+    found = {invalidation.entity: invalidation for invalidation in ends}
+    assert len(found) == len(ends)
     return found
 
 
