@@ -91,7 +91,8 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
     with ExitStack() as stack:
         names = _label(artifacts)
         with byte_progress(f"hashing {names}", partial(_total_bytes, artifacts)):
-            drafts = [_prepare(store, artifact, stack) for artifact in artifacts]
+            scratch = _Scratch(stack)
+            drafts = [_prepare(store, artifact, stack, scratch) for artifact in artifacts]
         _check_runs(store.log.database, drafts)
         for attempt in range(_RETRIES):
             try:
@@ -162,7 +163,23 @@ def _saved_rows(store: Store, recorded: Sequence[RecordedEvent], existing: Seque
     return rows
 
 
-def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
+class _Scratch:
+    """A folder for what is written from memory, made when the first object needs it; one for all objects of a call."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._folder: Path | None = None
+        self._n_files = 0
+
+    def place(self, suffix: str) -> Path:
+        """Return a path where nothing is."""
+        if self._folder is None:
+            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lineagelog-")))
+        self._n_files += 1
+        return self._folder / f"{self._n_files}{suffix}"
+
+
+def _prepare(store: Store, artifact: Artifact, stack: ExitStack, scratch: _Scratch) -> _Draft:
     """Read and hash the content; copy it to a temporary name where it is not in place."""
     from lineagelog.adapters.formats import Location, format_of, infer, write
 
@@ -187,8 +204,7 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack) -> _Draft:
     source = artifact._source
     if source is None:
         assert artifact._object is not None
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineagelog-")))
-        source = folder / f"data{artifact.suffix}"
+        source = scratch.place(artifact.suffix)
         obj, fmt = artifact._object
         _describe(artifact, write(fmt, obj, source))
     else:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Final, TypeVar
 
 from lineagelog.adapters.storage.base import Progress
@@ -29,11 +30,13 @@ def in_order(function: Callable[[T], R], items: Iterable[T], n_workers: int = N_
         n_workers: Calls at a time.
     """
     source = iter(items)
-    first = next(source, None)
-    if first is None:
+    first = list(islice(source, 2))
+    if len(first) < 2:
+        # What is alone needs no thread, whose start takes longer than most calls.
+        yield from map(function, first)
         return
     with ThreadPoolExecutor(n_workers, thread_name_prefix="lineagelog-storage") as pool:
-        waiting: deque[Future[R]] = deque([pool.submit(function, first)])
+        waiting: deque[Future[R]] = deque([pool.submit(function, item) for item in first])
         try:
             for item in source:
                 if len(waiting) > n_workers:
