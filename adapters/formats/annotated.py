@@ -161,7 +161,8 @@ def _write_zarr(obj: Any, destination: Path) -> Contents:
     package = type(obj).__module__.partition(".")[0]
     with _written(type(obj).__name__, "Zarr"):
         if package == "spatialdata":
-            obj.write(destination)
+            # The object does not move to the file, which goes away when it has been stored.
+            obj.write(destination, update_sdata_path=False)
         elif package == "mudata":
             obj.write_zarr(destination)
         else:
