@@ -7,10 +7,10 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import formats, foundation, registries
+from benchmarks import formats, foundation, registries, storage
 from benchmarks.measure import Figure
 
-BENCHMARKS = {**foundation.BENCHMARKS, **registries.BENCHMARKS, **formats.BENCHMARKS}
+BENCHMARKS = {**foundation.BENCHMARKS, **registries.BENCHMARKS, **formats.BENCHMARKS, **storage.BENCHMARKS}
 NAMED = {**BENCHMARKS, **registries.LONG}
 
 
