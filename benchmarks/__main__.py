@@ -7,10 +7,16 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import formats, foundation, registries, storage
+from benchmarks import formats, foundation, registries, storage, validation
 from benchmarks.measure import Figure
 
-BENCHMARKS = {**foundation.BENCHMARKS, **registries.BENCHMARKS, **formats.BENCHMARKS, **storage.BENCHMARKS}
+BENCHMARKS = {
+    **foundation.BENCHMARKS,
+    **registries.BENCHMARKS,
+    **formats.BENCHMARKS,
+    **storage.BENCHMARKS,
+    **validation.BENCHMARKS,
+}
 NAMED = {**BENCHMARKS, **registries.LONG}
 
 

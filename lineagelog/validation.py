@@ -19,7 +19,7 @@ def validate_prov(
     """Check a PROV document against PROV-CONSTRAINTS.
 
     Args:
-        path: A file in PROV-JSON, PROV-JSONLD, PROV-N, PROV-XML, Turtle, TriG, N-Triples or N-Quads.
+        path: A file in PROV-JSON, PROV-JSONLD, PROV-N, PROV-XML, Turtle, TriG, N-Triples, N-Quads or RDF/XML.
         format: Name of the format in lower case, as in `prov-json` or `n-quads`; told by suffix and content by default.
         times: Also warn of times that contradict the order of events; PROV-CONSTRAINTS does not forbid them.
         max_statements: Statements beyond which a document is refused; each takes about 2 KB of memory.

@@ -1,4 +1,4 @@
-"""Read PROV-O in Turtle, TriG, N-Triples or N-Quads.
+"""Read PROV-O in Turtle, TriG, N-Triples, N-Quads or RDF/XML.
 
 A relation may be written as a direct property, as a qualified node, or as both; a direct property says nothing that the
 qualified node of the same two objects does not say. Each named graph is a bundle.
@@ -14,8 +14,15 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from lineagelog.domain.errors import MalformedDocumentError
 from lineagelog.exporters.readers.document import KINDS, PROV, SUBTYPES, Document, Statement, combine
+from lineagelog.exporters.readers.xml import refuse_doctype
 
-FORMATS: Final = {"turtle": "TURTLE", "trig": "TRIG", "n-triples": "N_TRIPLES", "n-quads": "N_QUADS"}
+FORMATS: Final = {
+    "turtle": "TURTLE",
+    "trig": "TRIG",
+    "n-triples": "N_TRIPLES",
+    "n-quads": "N_QUADS",
+    "rdf-xml": "RDF_XML",
+}
 """Format to its name in pyoxigraph."""
 
 _TYPE: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
@@ -88,6 +95,8 @@ def read_rdf(content: bytes, document: Document, format: str) -> None:  # noqa: 
     """
     import pyoxigraph
 
+    if format == "rdf-xml":
+        refuse_doctype(content)
     graphs: dict[str | None, _Graph] = {None: _new_graph()}
     n_quads = 0
     try:

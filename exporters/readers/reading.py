@@ -29,6 +29,7 @@ SUFFIXES: Final = {
     ".trig": "trig",
     ".nt": "n-triples",
     ".nq": "n-quads",
+    ".rdf": "rdf-xml",
 }
 """Suffix of a file to its format."""
 
@@ -85,6 +86,8 @@ def guess_format(suffix: str, content: bytes) -> str | None:
         return known
     if start.startswith(b"{"):
         return "prov-jsonld" if b'"@context"' in start or b'"@graph"' in start else "prov-json"
+    if known is None and re.match(rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(\w+:)?RDF\b", start, re.DOTALL):
+        return "rdf-xml"
     if start.startswith(b"<?") or re.match(rb"<(\w+:)?document\b", start):
         return "prov-xml"
     if re.match(rb"((//[^\n]*|/\*.*?\*/)\s*)*document\b", start, re.DOTALL):

@@ -47,6 +47,35 @@ def read_xml(content: bytes, document: Document) -> None:
     _Reader(document).read(content)
 
 
+def refuse_doctype(content: bytes) -> None:
+    """Refuse XML that has a document type declaration or is not well-formed.
+
+    Raises:
+        MalformedDocumentError: It has one, or is not.
+    """
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = _refuse
+    _parse(parser, content)
+
+
+def _parse(parser: expat.XMLParserType, content: bytes) -> None:
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as exc:
+        raise MalformedDocumentError(
+            f"line {exc.lineno}: not well-formed XML: {expat.errors.messages[exc.code]}"
+        ) from exc
+    except MalformedDocumentError as exc:
+        raise MalformedDocumentError(f"line {parser.CurrentLineNumber}: {exc}") from exc
+
+
+def _refuse(*_: Any) -> None:
+    raise MalformedDocumentError(
+        "a document type declaration (DOCTYPE) is refused, for its entities could be made to fetch or to fill memory; "
+        "write out what they stand for and remove it"
+    )
+
+
 _TOPLEVEL, _BUNDLE, _STATEMENT, _PART, _VALUE = "toplevel", "bundle", "statement", "part", "value"
 _UNDECIDED: Final = "bundle or entity"
 """Sorts of open elements. `bundle` is an entity by the schema, and a container where tools write statements into it."""
@@ -85,7 +114,7 @@ class _Reader:
         self._scopes: defaultdict[str, list[str]] = defaultdict(list)
         self._bundle: str | None = None
         self._parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
-        self._parser.StartDoctypeDeclHandler = self._refuse
+        self._parser.StartDoctypeDeclHandler = _refuse
         self._parser.StartNamespaceDeclHandler = self._declare
         self._parser.EndNamespaceDeclHandler = lambda prefix: self._scopes[prefix or ""].pop()
         self._parser.StartElementHandler = self._start
@@ -93,20 +122,7 @@ class _Reader:
         self._parser.CharacterDataHandler = self._characters
 
     def read(self, content: bytes) -> None:
-        try:
-            self._parser.Parse(content, True)
-        except expat.ExpatError as exc:
-            raise MalformedDocumentError(
-                f"line {exc.lineno}: not well-formed XML: {expat.errors.messages[exc.code]}"
-            ) from exc
-        except MalformedDocumentError as exc:
-            raise MalformedDocumentError(f"line {self._parser.CurrentLineNumber}: {exc}") from exc
-
-    def _refuse(self, *_: Any) -> None:
-        raise MalformedDocumentError(
-            "a document type declaration (DOCTYPE) is refused, for its entities could be made to fetch or to fill memory; "
-            "remove it, PROV-XML needs none"
-        )
+        _parse(self._parser, content)
 
     def _declare(self, prefix: str | None, iri: str | None) -> None:
         self._scopes[prefix or ""].append(iri or "")

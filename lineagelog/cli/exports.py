@@ -88,7 +88,7 @@ def validate(
         str | None,
         typer.Option(
             "--format",
-            help="prov-json, prov-jsonld, prov-n, prov-xml, turtle, trig, n-triples or n-quads; "
+            help="prov-json, prov-jsonld, prov-n, prov-xml, turtle, trig, n-triples, n-quads or rdf-xml; "
             "by default told by suffix and content.",
         ),
     ] = None,

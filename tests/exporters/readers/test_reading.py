@@ -384,6 +384,20 @@ def test_document_type_is_refused_before_it_is_read(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
+def test_document_type_of_rdf_in_xml_is_refused(tmp_path: Path) -> None:
+    rdf = (
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:prov="http://www.w3.org/ns/prov#">\n'
+        '<prov:Entity rdf:about="http://e/x"><prov:wasGeneratedBy rdf:resource="http://e/a"/></prov:Entity></rdf:RDF>'
+    )
+    for name in ("a.rdf", "a"):
+        document = read(written(tmp_path, name, rdf))
+        assert document.format == "rdf-xml"
+        assert [one.kind for one in document.toplevel] == ["entity", "wasGeneratedBy"]
+    for declaration in HOSTILE.values():
+        with pytest.raises(MalformedDocumentError, match="line 1: a document type declaration"):
+            read(written(tmp_path, "a.rdf", declaration + rdf))
+
+
 def test_entity_without_a_declaration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MalformedDocumentError, match="undefined entity"):
         read(written(tmp_path, "a.xml", ENTITY))
