@@ -214,8 +214,9 @@ def _report_cycle(instance: Instance, events: Events, steps: list[Step]) -> None
             told.append(f"{words[-1]} {'strictly precedes' if step.rule == _STRICT else 'precedes'}")
     if len(words) > _SHOWN:
         told[_SHOWN:] = [f"({len(words) - _SHOWN:,} more events, each before the next, the last before)"]
-    rules = ", ".join(str(rule) for rule in sorted({step.rule for step in steps}))
-    message = f"an event would have to precede itself: {' '.join(told)} {words[0]} (constraints {rules})"
+    numbers = sorted({step.rule for step in steps})
+    rules = f"constraint{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+    message = f"an event would have to precede itself: {' '.join(told)} {words[0]} ({rules})"
     instance.violate(_STRICT, message, [step.fact for step in steps], tuple(words))
 
 
