@@ -574,7 +574,7 @@ class _Mapper:
     def _artifact_entities(self) -> Iterator[Statement]:
         for row in self._rows(_ARTIFACTS, self._artifacts):
             (
-                uid, key, kind, suffix, description, size, hash_, hash_type, otype, n_files, n_observations, n_variables,
+                _, uid, key, kind, suffix, description, size, hash_, hash_type, otype, n_files, n_observations, n_variables,
                 table_schema, storage, path, version_number, version, state, created_at, updated_at,
             ) = row  # fmt: skip
             attributes: list[tuple[Name, Value | None]] = [
@@ -843,8 +843,9 @@ _TRANSFORMS: Final = """
     SELECT t.uid, t.key, t.type, t.description, t.hash, t.source_redacted, t.reference, t.reference_type, t.version_number,
         t.version, t.created_at, t.updated_at
     FROM transforms t WHERE t.id {these} ORDER BY t.position"""
+# With the id there are 21 columns: CPython 3.11 keeps freed tuples of exactly 20 items for later and never takes them up again.
 _ARTIFACTS: Final = """
-    SELECT t.uid, t.key, t.kind, t.suffix, t.description, t.size, t.hash, t.hash_type, t.otype, t.n_files, t.n_observations,
+    SELECT t.id, t.uid, t.key, t.kind, t.suffix, t.description, t.size, t.hash, t.hash_type, t.otype, t.n_files, t.n_observations,
         t.n_variables, t.table_schema, t.storage_id, t.storage_path, t.version_number, t.version,
         t.state, t.created_at, t.updated_at
     FROM artifacts t WHERE t.id {these} ORDER BY t.position"""
