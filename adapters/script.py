@@ -6,11 +6,12 @@ import hashlib
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from lineagelog.adapters.process import start_time
 
 Kind: TypeAlias = Literal["script", "notebook", "interactive"]
 
@@ -204,8 +205,9 @@ def _was_edited(path: Path, content: bytes) -> bool:
     A file that is older than the process cannot have been edited since. For a newer one, the code that stands on the stack is
     compared with the code that the file would give now.
     """
-    started = _process_start()
-    if started is not None and path.stat().st_mtime < started:
+    started = start_time(os.getpid())
+    # A second early, to be safe.
+    if started is not None and path.stat().st_mtime < started - 1.0:
         return False
     running = _module_code(path)
     if running is None:
@@ -223,14 +225,3 @@ def _module_code(path: Path) -> CodeType | None:
             return frame.f_code
         frame = frame.f_back
     return None
-
-
-def _process_start() -> float | None:
-    """Return when this process began, Unix seconds, a second early to be safe; `None` where the kernel does not tell."""
-    try:
-        # proc(5): field 22, counted from after the command, which may itself hold spaces and parentheses.
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError, IndexError, ValueError):
-        return None
-    return time.time() - age - 1.0

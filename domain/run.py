@@ -50,6 +50,7 @@ class RunStarted(Event, frozen=True):
         environment: Id of the environment it runs in.
         git: The checkout its code came from.
         command: Command line, secrets redacted.
+        pid: Process that the run ends with, on the host of the event; `None` for a run that no process holds open.
     """
 
     uid: str
@@ -64,6 +65,7 @@ class RunStarted(Event, frozen=True):
     environment: str | None = None
     git: GitState | None = None
     command: list[str] = []
+    pid: int | None = None
 
 
 @recorded_as("run.updated.1")

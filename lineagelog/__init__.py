@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lineagelog import setup as setup
     from lineagelog.api import close as close
     from lineagelog.api import connect as connect
+    from lineagelog.api import current_run as current_run
     from lineagelog.api import current_store as current_store
     from lineagelog.api import delete as delete
     from lineagelog.api import init as init
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lineagelog.api import view as view
     from lineagelog.artifact import Artifact as Artifact
     from lineagelog.artifact import File as File
+    from lineagelog.calls import tracked as tracked
     from lineagelog.collection import Collection as Collection
     from lineagelog.domain import errors as errors
     from lineagelog.entity import Record as Record
@@ -61,6 +63,7 @@ _HOMES: Final = {
     "User": "user",
     "close": "api",
     "connect": "api",
+    "current_run": "api",
     "current_store": "api",
     "delete": "api",
     "errors": "domain.errors:",
@@ -74,6 +77,7 @@ _HOMES: Final = {
     "settings": "preferences",
     "setup": "setup:",
     "track": "tracking",
+    "tracked": "calls",
     "validate_prov": "validation",
     "view": "api",
     "view_tree": "folder_tree",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lineagelog.record import BaseRecord
+    from lineagelog.run import Run
     from lineagelog.user import User
 
 
@@ -70,6 +71,11 @@ def connect(address: str | os.PathLike[str], *, keep: bool = False) -> Store:
 def current_store() -> Store:
     """Return the current store: the connected one, that of `LINEAGELOG_STORE`, or the nearest upward."""
     return current.current_store()
+
+
+def current_run() -> Run | None:
+    """Return the run in which things happen now in the current store, or `None`."""
+    return current.current_run(current.current_store())
 
 
 def close() -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lineagelog.domain.errors import StoreNotFoundError
 
@@ -14,14 +14,22 @@ if TYPE_CHECKING:
     from lineagelog.run import Run
     from lineagelog.store import Store
 
+INHERITED_RUN: Final = "LINEAGELOG_RUN"
+"""Environment variable that tells programs started in a run which run that is: `STORE_ID:RUN_ID:ADDRESS_OF_THE_STORE`."""
+
 _lock = threading.RLock()
 _store: Store | None = None
 _process_run: Run | None = None
+_inherited_before: str | None = None
+_inherited: dict[str, Run | None] = {}
 _context_run: ContextVar[Run | None] = ContextVar("lineagelog_run", default=None)
 
 
 def current_store() -> Store:
-    """Return the store connected in this process, else that of `LINEAGELOG_STORE`, else the nearest upward.
+    """Return the current store.
+
+    The one connected in this process, else that of `LINEAGELOG_STORE`, else that of the run in which another process has
+    started this one, else the nearest upward.
 
     Raises:
         StoreNotFoundError: There is none.
@@ -33,7 +41,8 @@ def current_store() -> Store:
     with _lock:
         if _store is not None and not _store.closed:
             return _store
-        address = os.environ.get("LINEAGELOG_STORE")
+        told = os.environ.get(INHERITED_RUN, "").split(":", 2)
+        address = os.environ.get("LINEAGELOG_STORE") or (told[2] if len(told) == 3 else None)
         folder: str | Path | None = address or location.discover(Path.cwd())
         if folder is None:
             raise StoreNotFoundError(
@@ -52,7 +61,11 @@ def set_current_store(store: Store | None) -> None:
 
 
 def current_run(store: Store) -> Run | None:
-    """Return the run in which things happen now: that of the store's innermost context, else the one `track()` started."""
+    """Return the run in which things happen now.
+
+    That of the store's innermost context, else the one `track()` started in this process, else the one in which another process
+    has started this one.
+    """
     run = _context_run.get()
     # A store may be open twice in one process; a run belongs to what is stored, not to one of the two objects.
     while run is not None and run.store.id != store.id:
@@ -60,7 +73,7 @@ def current_run(store: Store) -> Run | None:
         run = run._outer
     if run is None:
         run = _process_run
-    return run if run is not None and run.store.id == store.id else None
+    return run if run is not None and run.store.id == store.id else _inherited_run(store)
 
 
 def process_run() -> Run | None:
@@ -69,9 +82,31 @@ def process_run() -> Run | None:
 
 
 def set_process_run(run: Run | None) -> None:
-    """Set the run that holds for the whole process, all threads included."""
-    global _process_run
+    """Set the run that holds for the whole process, all threads and the programs it starts included."""
+    global _process_run, _inherited_before
+    if _process_run is None:
+        _inherited_before = os.environ.get(INHERITED_RUN)
     _process_run = run
+    told = f"{run.store.id}:{run.id}:{run.store.address}" if run is not None else _inherited_before
+    if told is None:
+        os.environ.pop(INHERITED_RUN, None)
+    else:
+        os.environ[INHERITED_RUN] = told
+
+
+def _inherited_run(store: Store) -> Run | None:
+    """Find the run in which this process was started, if that had not ended by the time it was first asked for."""
+    told = os.environ.get(INHERITED_RUN)
+    if told is None or _process_run is not None or not told.startswith(f"{store.id}:"):
+        return None
+    if told not in _inherited:
+        from lineagelog.projections import schema
+        from lineagelog.projections.rows import find_one
+
+        row = find_one(store.log.database, schema.RUNS, id=told.split(":", 2)[1], status="started")
+        _inherited[told] = store.Run._from_row(store, row) if row is not None else None
+    run = _inherited[told]
+    return run if run is not None and not run.store.closed else None
 
 
 def context_run() -> ContextVar[Run | None]:

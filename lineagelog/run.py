@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Token
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from lineagelog import current
+from lineagelog import current, message
 from lineagelog.annotated import AnnotatedRecord
 from lineagelog.domain.artifact import DELETED
 from lineagelog.domain.errors import (
@@ -19,6 +21,7 @@ from lineagelog.domain.errors import (
     ConstraintError,
     DomainError,
     InvalidValueError,
+    LineageLogError,
     RunClosedError,
     UnsavedRecordError,
 )
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
     from lineagelog.queryset import QuerySet
     from lineagelog.store import Store
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _MAX_TRACEBACK: Final = 20_000
 _RETRIES: Final = 10
 
@@ -78,6 +84,7 @@ class Run(AnnotatedRecord):
         git_remote: URL of its remote.
         command: Command line, secrets redacted.
         host: Machine.
+        pid: Process the run ends with, `None` for a run that no process holds open.
         error_type: Class of the error that ended it, or what interrupted it.
         error_message: Text of that error.
         error_traceback: Its traceback.
@@ -100,6 +107,7 @@ class Run(AnnotatedRecord):
     git_path: str | None
     command: list[str]
     host: str | None
+    pid: int | None
     error_type: str | None
     error_message: str | None
     error_traceback: str | None
@@ -146,6 +154,7 @@ class Run(AnnotatedRecord):
         self._token: Token[Run | None] | None = None
         self._outer: Run | None = None
         self._entered_pid: int | None = None
+        self._ends_with_process = False
         self.name = check_name(name, "the run's name") if name is not None else None
         plain = check_json(dict(params or {}), "params")
         redacted, self._redacted = redact_json(plain)
@@ -170,7 +179,7 @@ class Run(AnnotatedRecord):
         run_id = new_id()
         for _ in range(_RETRIES):
             events = []
-            environment_id = None
+            environment_id = _environment_of(initiator)
             if self._environment is not None:
                 known = find_one(store.log.database, schema.ENVIRONMENTS, hash=self._environment.hash)
                 environment_id = known["id"] if known else new_id()
@@ -189,6 +198,7 @@ class Run(AnnotatedRecord):
                 environment=environment_id,
                 git=self._git,
                 command=redact_command(self._command),
+                pid=os.getpid() if self._ends_with_process else None,
             )
             events.append(store.new_event(fact, run_id, run=run_id))
             try:
@@ -200,6 +210,12 @@ class Run(AnnotatedRecord):
             self._load(store, inserted_row(recorded[-1]))
             return
         raise conflict
+
+    def _begin_here(self) -> Run:
+        """Start the run as one that ends with this process at the latest, inside the run that is current now."""
+        self._ends_with_process = True
+        self._outer = current.context_run().get()
+        return self.save()
 
     def finish(self) -> Run:
         """End the run as finished.
@@ -299,6 +315,18 @@ class Run(AnnotatedRecord):
         return bool(self._saved) and self.status == STARTED
 
     @property
+    def is_lost(self) -> bool:
+        """The run has not ended, but its process has: it was killed, or the machine went down.
+
+        Only the machine it ran on can tell; seen from another one, and of runs that no process holds open, it is never lost.
+        """
+        from lineagelog.adapters import process
+
+        if not self.is_open or self.pid is None or self.host != process.host():
+            return False
+        return not process.was_alive_at(self.pid, self.started_at)
+
+    @property
     def transform(self) -> Transform:
         """The transform version that ran."""
         if not self._saved:
@@ -361,9 +389,23 @@ class Run(AnnotatedRecord):
 
         return lineage_graph(self, direction, max_depth)
 
+    def bind(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Return the function as one that does its work in this run, whichever thread calls it.
+
+        A new thread knows nothing of the `with` block it was started in: pass `run.bind(function)` to a thread or a pool of
+        threads.
+        """
+
+        @wraps(function)
+        def bound(*arguments: P.args, **keywords: P.kwargs) -> T:
+            with entered(self):
+                return function(*arguments, **keywords)
+
+        return bound
+
     def __enter__(self) -> Run:
         if not self._saved:
-            self.save()
+            self._begin_here()
         check_open(self.uid, self.status)
         if self._token is not None:
             raise DomainError(f"run {self.uid} is entered already; one `with` block at a time can be its context")
@@ -386,6 +428,46 @@ class Run(AnnotatedRecord):
         except RunClosedError:
             # It was ended inside the block, on purpose.
             return
+
+
+@contextmanager
+def entered(run: Run) -> Iterator[Run]:
+    """Make a run the current one of this thread or task for a while, without ending it."""
+    token = current.context_run().set(run)
+    try:
+        yield run
+    finally:
+        current.context_run().reset(token)
+
+
+@contextmanager
+def run_ended_by(run: Run) -> Iterator[Run]:
+    """End a run as the block ends; an error of the block goes on, whether or not it could be recorded."""
+    pid = os.getpid()
+    try:
+        yield run
+    except BaseException as error:
+        # A forked child leaves the block as well; only the process that began the run ends it.
+        if pid == os.getpid():
+            try:
+                end_run(run, error)
+            except LineageLogError as exc:
+                if not isinstance(exc, RunClosedError):
+                    message.warn(f"the run could not be ended on record: {exc}")
+        raise
+    if pid == os.getpid():
+        try:
+            end_run(run, None)
+        except RunClosedError:
+            # It was ended inside the block, on purpose.
+            return
+
+
+def _environment_of(initiator: Run | None) -> str | None:
+    """Return the environment that a run shares with the run around it, if both are of this process."""
+    if initiator is None or initiator.pid != os.getpid():
+        return None
+    return initiator.environment_id
 
 
 def end_run(run: Run, error: BaseException | None) -> None:

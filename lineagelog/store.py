@@ -79,11 +79,12 @@ class Store:
         uid: Short name, part of the IRIs of everything in it.
         name: Name given by the user.
         folder: Folder that holds `.lineagelog/`; `None` if the store was opened by the URL of its database.
+        address: What opens it again: its folder, or the URL of its database; empty for a store in memory.
         session: Who acts on it in this process.
         closed: It was closed.
     """
 
-    def __init__(self, log: EventLog, folder: Path | None) -> None:
+    def __init__(self, log: EventLog, folder: Path | None, address: str = "") -> None:
         """Use `Store.open` or `Store.create`."""
         # The log itself names the store, so that it can be opened, checked and rebuilt whatever became of the tables.
         created = next(log.read(event_id=CREATED_EVENT_ID, limit=1), None)
@@ -97,6 +98,7 @@ class Store:
             )
         self.log = log
         self.folder = folder
+        self.address = address
         self.id = created.stream
         self.uid = created.fact.uid
         self.name = created.fact.name
@@ -226,7 +228,7 @@ class Store:
         if "\x00" in text:
             raise InvalidValueError("the address of the store", f"{text!r} holds a NUL character; remove it")
         if "://" in text:
-            store = cls(EventLog.connect(text), None)
+            store = cls(EventLog.connect(text), None, text)
             where = location.without_password(text)[0]
         else:
             folder = Path(text).expanduser().resolve()
@@ -234,7 +236,7 @@ class Store:
                 pointed = location.discover(folder) if (folder / location.FOLDER).is_file() else None
                 folder = pointed or folder
             _, url = location.read_config(folder)
-            store = cls(EventLog.connect(url or location.home(folder) / location.DATABASE), folder)
+            store = cls(EventLog.connect(url or location.home(folder) / location.DATABASE), folder, str(folder))
             where = str(folder)
         location.remember_store(store.id, store.name, where)
         return store

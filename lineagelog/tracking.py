@@ -96,7 +96,7 @@ def track(
     if previous is not None and _run_pid == os.getpid():
         _finish_previous(previous)
     transform.save()
-    run.save()
+    run._begin_here()
     if belongs_to is not None:
         if not belongs_to._saved:
             belongs_to.save()

@@ -199,7 +199,7 @@ def _run_started(e: RecordedEvent, fact: run.RunStarted) -> Sequence[Operation]:
         e.position, e.stream, e.version, fact.uid, fact.name, fact.transform, run.STARTED, fact.started_at, None,
         _json.encode(fact.params).decode(), _json.encode(fact.redacted).decode(), fact.reference, fact.reference_type,
         fact.initiated_by, fact.environment, *checkout,
-        _json.encode(fact.command).decode(), _context(e).host, None, None, None, e.recorded_at, e.recorded_at, e.actor,
+        _json.encode(fact.command).decode(), _context(e).host, fact.pid, None, None, None, e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     return ((_INSERT_RUN, row),)
 

@@ -129,6 +129,7 @@ RUNS: Final = Table(
         Column("git_path", null=True, doc="path of the script in the checkout"),
         Column("command", "json", doc="command line"),
         Column("host", null=True, doc="machine"),
+        Column("pid", "int", null=True, doc="process that the run ends with"),
         Column("error_type", null=True, doc="class of the error, or what interrupted the run"),
         Column("error_message", null=True, doc="text of the error"),
         Column("error_traceback", null=True, doc="traceback"),
