@@ -41,8 +41,8 @@ def current_store() -> Store:
     with _lock:
         if _store is not None and not _store.closed:
             return _store
-        told = os.environ.get(INHERITED_RUN, "").split(":", 2)
-        address = os.environ.get("LINEAGELOG_STORE") or (told[2] if len(told) == 3 else None)
+        inherited = os.environ.get(INHERITED_RUN, "").split(":", 2)
+        address = os.environ.get("LINEAGELOG_STORE") or (inherited[2] if len(inherited) == 3 else None)
         folder: str | Path | None = address or location.discover(Path.cwd())
         if folder is None:
             raise StoreNotFoundError(
@@ -87,25 +87,30 @@ def set_process_run(run: Run | None) -> None:
     if _process_run is None:
         _inherited_before = os.environ.get(INHERITED_RUN)
     _process_run = run
-    told = f"{run.store.id}:{run.id}:{run.store.address}" if run is not None else _inherited_before
-    if told is None:
+    inherited = told(run) if run is not None else _inherited_before
+    if inherited is None:
         os.environ.pop(INHERITED_RUN, None)
     else:
-        os.environ[INHERITED_RUN] = told
+        os.environ[INHERITED_RUN] = inherited
+
+
+def told(run: Run) -> str:
+    """Write a run as programs that it starts are told of it."""
+    return f"{run.store.id}:{run.id}:{run.store.address}"
 
 
 def _inherited_run(store: Store) -> Run | None:
     """Find the run in which this process was started, if that had not ended by the time it was first asked for."""
-    told = os.environ.get(INHERITED_RUN)
-    if told is None or _process_run is not None or not told.startswith(f"{store.id}:"):
+    name = os.environ.get(INHERITED_RUN)
+    if name is None or _process_run is not None or not name.startswith(f"{store.id}:"):
         return None
-    if told not in _inherited:
+    if name not in _inherited:
         from lineagelog.projections import schema
         from lineagelog.projections.rows import find_one
 
-        row = find_one(store.log.database, schema.RUNS, id=told.split(":", 2)[1], status="started")
-        _inherited[told] = store.Run._from_row(store, row) if row is not None else None
-    run = _inherited[told]
+        row = find_one(store.log.database, schema.RUNS, id=name.split(":", 2)[1], status="started")
+        _inherited[name] = store.Run._from_row(store, row) if row is not None else None
+    run = _inherited[name]
     return run if run is not None and not run.store.closed else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
+    from lineagelog.adapters.transcript import Transcript
     from lineagelog.artifact import Artifact
     from lineagelog.queryset import QuerySet
     from lineagelog.store import Store
@@ -299,6 +301,19 @@ class Run(AnnotatedRecord):
         self.store.append_all_next(schema.RUNS, self.id, decide, run=self.id, guard=check_not_deleted)
         self._used.add((artifact.id, role))
 
+    def _save_log(self, transcript: Transcript) -> Artifact | None:
+        """Save what was printed during the run as an artifact of it; `None` if nothing was."""
+        if transcript.is_empty:
+            return None
+        with tempfile.TemporaryDirectory(prefix="lineagelog-") as folder:
+            path = Path(folder) / "log.txt"
+            transcript.write(path)
+            # Two runs that print the same have a log each.
+            log: Artifact = self.store.Artifact(
+                path, key=f"runs/{self.uid}/log.txt", kind="run_log", run=self, skip_hash_lookup=True
+            )
+            return log.save()
+
     def _end(self, fact: Event) -> Run:
         self._need_saved("finish")
 
@@ -342,6 +357,11 @@ class Run(AnnotatedRecord):
     def outputs(self) -> QuerySet[Artifact]:
         """Artifacts the run has saved, those included whose content existed already."""
         return self.store.Artifact._whole().filter(output_of_runs=self)
+
+    @property
+    def log(self) -> Artifact | None:
+        """What was printed during the run, if it was kept and anything was."""
+        return self.store.Artifact.filter(run=self, kind="run_log").last()
 
     @property
     def initiated_by_run(self) -> Run | None:

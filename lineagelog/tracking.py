@@ -12,14 +12,17 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lineagelog import current, message
+from lineagelog.adapters.transcript import Listener, Transcript
 from lineagelog.domain.errors import InvalidValueError, LineageLogError, NoRunError, RunClosedError
 from lineagelog.domain.ids import TRANSFORM_STEM_LENGTH, new_uid
 from lineagelog.domain.transform import check_uid
 from lineagelog.domain.values import check_name
+from lineagelog.preferences import settings
 from lineagelog.projections import schema
 from lineagelog.projections.rows import find_one
 from lineagelog.run import Run, end_run
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 _hooks_installed = False
 _run_pid: int | None = None
 """The process that started the run of `track()`. A forked child saves into that run, but only its own process ends it."""
+_listener: Listener | None = None
+"""Keeps what the script prints while its run lasts."""
 _exit_status: list[Any] = []
 _ABORT_TIMEOUT_S = 5.0
 
@@ -43,6 +48,7 @@ def track(
     params: Mapping[str, Any] | None = None,
     name: str | None = None,
     project: Project | str | None = None,
+    log: bool | None = None,
     store: Store | None = None,
 ) -> Run:
     """Start a run of the script or notebook that is running, or of a given transform.
@@ -56,6 +62,7 @@ def track(
         params: Parameters of the run; what looks like a secret is redacted.
         name: Name of the run.
         project: Project the run belongs to, or its name; one that does not exist is created.
+        log: Keep what the script prints as `run.log`; `settings.keep_log` by default.
         store: Store to track in; the current one by default.
 
     Returns:
@@ -67,7 +74,7 @@ def track(
     """
     from lineagelog.adapters import environment, git, script
 
-    global _run_pid
+    global _run_pid, _listener
     if isinstance(transform, str):
         uid, transform = transform, None
     target = store if store is not None else current.current_store()
@@ -87,7 +94,7 @@ def track(
         transform._source = code.source_bytes
     elif not isinstance(transform, Transform):
         raise TypeError(f"track() takes a Transform or a uid, not {type(transform).__name__}")
-    belongs_to = _project(target, project)
+    belongs_to = project_of(target, project)
     previous = current.process_run()
     run = target.Run(transform, params=params, name=name)
     run._environment = environment.capture()
@@ -113,6 +120,8 @@ def track(
             f"of its own: ln.track({new_uid(TRANSFORM_STEM_LENGTH)!r})"
         )
     message.info(f"started Run(uid={run.uid!r}) as {target.user.handle} in {target.name}")
+    if code is not None and code.kind == "script" and (settings.keep_log if log is None else log):
+        _listener = Listener(Transcript())
     return run
 
 
@@ -129,13 +138,14 @@ def finish() -> Run:
     if run is None:
         raise NoRunError("there is no run to finish: call ln.track() at the beginning of the script")
     current.set_process_run(None)
+    _keep_log(run)
     run.finish()
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
     message.info(f"finished Run(uid={run.uid!r}) after {seconds:.1f} s")
     return run
 
 
-def _project(store: Store, project: Project | str | None) -> Project | None:
+def project_of(store: Store, project: Project | str | None) -> Project | None:
     """Find the project that is meant, or describe a new one."""
     if project is None:
         return None
@@ -155,10 +165,26 @@ def _finish_previous(run: Run) -> None:
     """End the run of an earlier `track()` in this process: its work is over when the next begins."""
     current.set_process_run(None)
     try:
+        _keep_log(run)
         run.finish()
     except RunClosedError:
         return
     message.info(f"finished Run(uid={run.uid!r}), since a new one begins")
+
+
+def _keep_log(run: Run) -> None:
+    """Save what the script has printed; a log that cannot be saved keeps no run from its end."""
+    global _listener
+    listener, _listener = _listener, None
+    if listener is None:
+        return
+    listener.close()
+    try:
+        run._save_log(listener.transcript)
+    except RunClosedError:
+        raise
+    except LineageLogError as exc:
+        message.warn(f"what the run has printed could not be kept: {exc}")
 
 
 def _install_hooks() -> None:
@@ -172,6 +198,11 @@ def _install_hooks() -> None:
     def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         _end(error)
         previous_hook(kind, error, trace)
+        if issubclass(kind, KeyboardInterrupt):
+            # Python ends by the signal itself, as shells expect, if an interrupt was the last thing that text compiled in this
+            # process had to say; what was imported to end the run has compiled some since.
+            with suppress(KeyboardInterrupt):
+                exec("raise KeyboardInterrupt")  # noqa: S102
 
     sys.excepthook = on_exception
     previous_exit = sys.exit
@@ -207,6 +238,7 @@ def _on_terminate(number: int, _frame: FrameType | None) -> None:
 
 def _abort(run: Run, why: str) -> None:
     try:
+        _keep_log(run)
         run.abort(why)
     except LineageLogError as exc:
         message.warn(f"the run could not be ended on record: {exc}")
@@ -222,6 +254,7 @@ def _end(error: BaseException | None) -> None:
         return
     current.set_process_run(None)
     try:
+        _keep_log(run)
         end_run(run, error)
     except RunClosedError:
         return

@@ -33,7 +33,7 @@ _StoreOption = Annotated[
 _JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 _QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no remarks and no progress.")]
 
-_MODULES: Final = ("stores", "logs", "records", "disposal", "exports", "audits", "storages", "caches")
+_MODULES: Final = ("stores", "programs", "logs", "records", "disposal", "exports", "audits", "storages", "caches")
 """Modules of the commands, in the order of the help."""
 
 _GROUPS: Final = {

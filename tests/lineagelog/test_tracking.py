@@ -340,3 +340,32 @@ def test_the_user_of_the_environment_variable_is_the_actor_of_a_script(store: St
     created_by = store.Run.get().created_by
     assert created_by is not None
     assert created_by.handle == "ada"
+
+
+def test_what_a_script_prints_is_the_log_of_its_run(store: Store, run_script: RunScript) -> None:
+    done = run_script(
+        """
+        import sys
+        import lineagelog as ln
+        print("before")
+        ln.track()
+        print("to you: größe")
+        print("token = 'ghp_0123456789abcdefghijklmnop'", file=sys.stderr)
+        assert not sys.stdout.isatty()
+        sys.stdout.buffer.write(b"")
+        """
+    )
+    assert done.stdout == "before\nto you: größe\n"
+    log = store.Run.get().log
+    assert log is not None
+    assert log.load() == "to you: größe\ntoken = '[redacted]'\n"
+
+
+def test_a_failed_run_has_its_log_and_a_silent_one_none(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script("import lineagelog as ln\nln.track()\nprint('so far')\n1 / 0\n", returncode=1)
+    run_script("import lineagelog as ln\nln.track()\n")
+    run_script("import lineagelog as ln\nln.track(log=False)\nprint('unheard')\n")
+    failed, silent, unheard = sqlite_store.Run.all()
+    assert failed.log is not None
+    assert failed.log.load() == "so far\n"
+    assert (failed.status, silent.log, unheard.log) == ("failed", None, None)

@@ -1,0 +1,174 @@
+"""Another program, run to its end: its output passed on as it comes and kept, signals passed on, its exit told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Final, NamedTuple, TextIO
+
+from lineagelog.adapters.transcript import Transcript
+from lineagelog.domain.errors import ObjectMissingError, StorageError
+
+_BLOCK_BYTES: Final = 1 << 16
+_PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DRAIN_S: Final = 2.0
+"""How long a program that has ended may leave others writing to its output before nobody listens any more."""
+
+_MAX_SOURCE_BYTES: Final = 1_000_000
+_INTERPRETERS: Final = (
+    "python",
+    "pypy",
+    "bash",
+    "sh",
+    "zsh",
+    "ksh",
+    "dash",
+    "Rscript",
+    "perl",
+    "ruby",
+    "node",
+    "julia",
+)
+
+
+class Code(NamedTuple):
+    """What a command line runs.
+
+    Attributes:
+        key: Name of the program, or of the script that an interpreter is told to run.
+        path: The script, if it is a text file.
+        source: Its bytes, or the lines that an interpreter was given by `-c`.
+    """
+
+    key: str
+    path: Path | None
+    source: bytes | None
+
+
+def code_of(command: Sequence[str]) -> Code:
+    """Find what a command line runs: the script of an interpreter, a script that names its own, or an installed program.
+
+    Raises:
+        ObjectMissingError: There is no such program.
+    """
+    found = shutil.which(command[0])
+    if found is None:
+        raise ObjectMissingError(f"there is no program {command[0]!r}; check its name and PATH")
+    name = Path(command[0]).name
+    candidates = [Path(found)]
+    if name.rstrip("0123456789.").startswith(_INTERPRETERS):
+        if "-m" in command[1:-1]:
+            return Code(f"{name} -m {command[list(command).index('-m') + 1]}", None, None)
+        if "-c" in command[1:-1]:
+            return Code(name, None, command[list(command).index("-c") + 1].encode())
+        words = [word for word in command[1:] if not word.startswith("-")]
+        candidates.insert(0, Path(words[0]) if words else Path(found))
+    for path in candidates:
+        source = _text_of(path)
+        if source is not None:
+            return Code(path.name, path.resolve(), source)
+    return Code(name, None, None)
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    transcript: Transcript | None,
+    output: TextIO | None = None,
+) -> int:
+    """Run a program to its end.
+
+    Args:
+        command: Its name and arguments.
+        environment: Its environment variables.
+        transcript: Keeps its output, which is passed on all the same; with `None` the program gets this process's own
+            streams, a terminal included.
+        output: Where its standard output goes; this process's own by default.
+
+    Returns:
+        Its exit code; the negative number of the signal that ended it.
+
+    Raises:
+        StorageError: It cannot be started.
+    """
+    out = output if output is not None else sys.stdout
+    streams = (output, None) if transcript is None else (subprocess.PIPE, subprocess.PIPE)
+    with _signals_held() as received:
+        try:
+            process = subprocess.Popen(list(command), stdout=streams[0], stderr=streams[1], env=dict(environment))
+        except OSError as exc:
+            raise StorageError(f"{command[0]} cannot be started: {exc.strerror}; check that it is a program") from exc
+        received.to = process
+        listeners = []
+        if transcript is not None:
+            for stream, beside in ((process.stdout, out), (process.stderr, sys.stderr)):
+                assert stream is not None
+                listener = threading.Thread(target=_pass_on, args=(stream, beside, transcript), daemon=True)
+                listener.start()
+                listeners.append(listener)
+        code = process.wait()
+        for listener in listeners:
+            listener.join(_DRAIN_S)
+    return code
+
+
+class _Received:
+    """Passes signals on to a program; a terminal has sent it those of the keyboard already."""
+
+    def __init__(self) -> None:
+        self.to: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and sys.stdin is not None and sys.stdin.isatty():
+            return
+        if self.to is not None:
+            with suppress(ProcessLookupError):
+                self.to.send_signal(number)
+
+
+@contextmanager
+def _signals_held() -> Iterator[_Received]:
+    """Outlive what ends the program, so that its end can be recorded."""
+    received = _Received()
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _PASSED_ON:
+            before[number] = signal.signal(number, received)
+    try:
+        yield received
+    finally:
+        for held, handler in before.items():
+            signal.signal(held, handler)
+
+
+def _pass_on(stream: IO[bytes], beside: Any, transcript: Transcript) -> None:
+    out = getattr(beside, "buffer", None)
+    with stream:
+        while block := os.read(stream.fileno(), _BLOCK_BYTES):
+            transcript.add(block)
+            # Whoever read the output may have stopped; the program's own end is recorded all the same.
+            with suppress(OSError, ValueError):
+                if out is not None:
+                    out.write(block)
+                    out.flush()
+                elif beside is not None:
+                    beside.write(block.decode(errors="replace"))
+
+
+def _text_of(path: Path) -> bytes | None:
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_SOURCE_BYTES:
+            return None
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return None if b"\x00" in content else content
