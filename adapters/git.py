@@ -10,6 +10,9 @@ from typing import Final
 from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.run import GitState
 
+MAX_DIFF_BYTES: Final = 10_000_000
+"""Longest patch that is kept; larger ones hold data rather than code."""
+
 _TIMEOUT_S: Final = 5.0
 # A checkout may name programs of its own to run; a look at its state must start none of them.
 _HARMLESS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.pager=cat")
@@ -67,6 +70,23 @@ def git_state(path: Path) -> GitState | None:
     )
 
 
+def uncommitted(path: Path) -> bytes | None:
+    """Return what the checkout a file lies in would commit now: its changes to tracked files, as `git diff HEAD` writes them.
+
+    Args:
+        path: A script or folder.
+
+    Returns:
+        The patch; `None` if there are no changes, or they are more than `MAX_DIFF_BYTES`.
+    """
+    checkout = _checkout_of(path.resolve())
+    if checkout is None:
+        return None
+    # What a checkout names for showing differences would be run; submodules tell their changes themselves.
+    patch = _run(checkout, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=diff", "HEAD")
+    return patch if patch and len(patch) <= MAX_DIFF_BYTES else None
+
+
 def _checkout_of(path: Path) -> Path | None:
     """Find the folder that holds `.git`: a folder, or in worktrees and submodules a file that points to one."""
     for folder in (path, *path.parents):
@@ -91,6 +111,11 @@ def _remote(checkout: Path, upstream: str | None) -> str | None:
 
 
 def _git(checkout: Path, *arguments: str) -> str | None:
+    output = _run(checkout, *arguments)
+    return output.decode(errors="replace") if output is not None else None
+
+
+def _run(checkout: Path, *arguments: str) -> bytes | None:
     # Variables such as GIT_DIR, which hooks of git set for their programs, would point to another checkout.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     environment |= {
@@ -111,4 +136,4 @@ def _git(checkout: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None

@@ -6,7 +6,6 @@ import io
 import sys
 import threading
 from collections import deque
-from pathlib import Path
 from typing import Any, Final, TextIO
 
 from lineagelog.domain.redaction import redact_text
@@ -53,10 +52,6 @@ class Transcript:
         if self._left_out:
             tail = f"\n[… {self._left_out:,} bytes left out …]\n{tail}"
         return redact_text((head + tail).replace("\x00", "�"))[0]
-
-    def write(self, path: Path) -> None:
-        """Write what is kept to a file."""
-        path.write_text(self.text(), encoding="utf-8", newline="")
 
 
 class _Tee(io.TextIOBase):

@@ -10,7 +10,7 @@ from lineagelog.domain.event import Change, Event, recorded_as
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.domain.values import check_name
 
-ARTIFACT_KINDS: Final = ("dataset", "model", "plot", "report", "run_log", "run_report")
+ARTIFACT_KINDS: Final = ("dataset", "model", "plot", "report", "run_log", "run_report", "run_diff")
 LIVE: Final = "live"
 TRASHED: Final = "trashed"
 DELETED: Final = "deleted"

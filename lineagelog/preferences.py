@@ -21,7 +21,7 @@ CACHE_LIMIT: Final = "LINEAGELOG_CACHE_LIMIT"
 _VERBOSITY: Final = {"silent": 0, "warning": 1, "info": 2}
 _CACHE_SHARE: Final = 10
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", re.IGNORECASE)
-_SWITCHES: Final = ("track_run_inputs", "keep_log", "progress_bars")
+_SWITCHES: Final = ("track_run_inputs", "keep_log", "keep_diff", "progress_bars")
 _NAMES: Final = (*_SWITCHES, "verbosity", "cache_dir", "cache_limit", "storage", "user")
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -32,6 +32,7 @@ class Settings:
     Attributes:
         track_run_inputs: `cache()`, `load()` and `open()` record the artifact as an input of the current run.
         keep_log: What a tracked script prints is kept as the log of its run.
+        keep_diff: Uncommitted changes of the git checkout a tracked script lies in are kept with its run.
         progress_bars: Long work shows a bar when standard error is a terminal.
         cache_dir: Folder of the local copies of remote content; `LINEAGELOG_CACHE_DIR`, else the user's cache folder.
         cache_limit: Their size, bytes, beyond which the least recently used are removed; a text such as `20 GB` is accepted;
@@ -43,11 +44,13 @@ class Settings:
 
     track_run_inputs: bool
     keep_log: bool
+    keep_diff: bool
     progress_bars: bool
 
     def __init__(self) -> None:
         self.track_run_inputs = True
         self.keep_log = True
+        self.keep_diff = True
         self.progress_bars = True
         self._verbosity = 2
         self._cache_dir: Path | None = None
@@ -133,6 +136,7 @@ class Settings:
         lines = [
             f"track_run_inputs={self.track_run_inputs}",
             f"keep_log={self.keep_log}",
+            f"keep_diff={self.keep_diff}",
             f"progress_bars={self.progress_bars}",
             f"verbosity={self.verbosity}",
             f"cache_dir={str(self.cache_dir)!r}",

@@ -303,16 +303,24 @@ class Run(AnnotatedRecord):
 
     def _save_log(self, transcript: Transcript) -> Artifact | None:
         """Save what was printed during the run as an artifact of it; `None` if nothing was."""
-        if transcript.is_empty:
-            return None
+        return None if transcript.is_empty else self._save_own("run_log", "log.txt", transcript.text())
+
+    def _save_diff(self, patch: bytes) -> Artifact:
+        """Save the uncommitted changes of the checkout that the run's code came from."""
+        return self._save_own("run_diff", "uncommitted.diff", _clean(patch.decode(errors="replace")))
+
+    def _save_own(self, kind: str, name: str, text: str) -> Artifact:
+        """Save what tells of the run itself; two runs of which the same can be told have an artifact each."""
         with tempfile.TemporaryDirectory(prefix="lineagelog-") as folder:
-            path = Path(folder) / "log.txt"
-            transcript.write(path)
-            # Two runs that print the same have a log each.
-            log: Artifact = self.store.Artifact(
-                path, key=f"runs/{self.uid}/log.txt", kind="run_log", run=self, skip_hash_lookup=True
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8", newline="")
+            artifact: Artifact = self.store.Artifact(
+                path, key=f"runs/{self.uid}/{name}", kind=kind, run=self, skip_hash_lookup=True
             )
-            return log.save()
+            return artifact.save()
+
+    def _own(self, kind: str) -> Artifact | None:
+        return self.store.Artifact.filter(run=self, kind=kind).last()
 
     def _end(self, fact: Event) -> Run:
         self._need_saved("finish")
@@ -361,7 +369,12 @@ class Run(AnnotatedRecord):
     @property
     def log(self) -> Artifact | None:
         """What was printed during the run, if it was kept and anything was."""
-        return self.store.Artifact.filter(run=self, kind="run_log").last()
+        return self._own("run_log")
+
+    @property
+    def diff(self) -> Artifact | None:
+        """Uncommitted changes of the checkout that the code came from, if there were any."""
+        return self._own("run_diff")
 
     @property
     def initiated_by_run(self) -> Run | None:

@@ -112,6 +112,10 @@ def track(
     current.set_process_run(run)
     _run_pid = os.getpid()
     _install_hooks()
+    if run.git_dirty and code is not None and code.path is not None and settings.keep_diff:
+        patch = git.uncommitted(code.path)
+        if patch is not None:
+            run._save_diff(patch)
     action = "created" if transform._is_new else "using"
     message.info(f"{action} Transform(uid={transform.uid!r}, key={transform.key!r})")
     if transform._is_new and transform.version_number and uid is None and code is not None:

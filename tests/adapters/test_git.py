@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lineagelog.adapters.git import git_state
+from lineagelog.adapters.git import git_state, uncommitted
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -144,6 +144,8 @@ def test_programs_that_a_checkout_names_are_not_run_and_nothing_is_written(
     hook.parent.mkdir(exist_ok=True)
     trap.rename(hook)
     git(checkout, "config", "core.fsmonitor", str(hook))
+    git(checkout, "config", "diff.external", str(hook))
+    git(checkout, "config", "diff.trap.textconv", str(hook))
     # The time stamp alone changes, which makes git want to refresh its index.
     os.utime(checkout / "src" / "run.py", (1, 1))
     before = (checkout / ".git" / "index").read_bytes()
@@ -153,3 +155,9 @@ def test_programs_that_a_checkout_names_are_not_run_and_nothing_is_written(
     assert not state.dirty
     assert not (tmp_path / "sprung").exists()
     assert (checkout / ".git" / "index").read_bytes() == before
+    (checkout / ".git" / "info" / "attributes").write_text("*.py diff=trap\n")
+    (checkout / "src" / "run.py").write_text("changed = 1\n")
+    patch = uncommitted(checkout)
+    assert patch is not None
+    assert b"+changed = 1" in patch.splitlines()
+    assert not (tmp_path / "sprung").exists()

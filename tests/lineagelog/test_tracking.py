@@ -245,6 +245,9 @@ def test_the_git_commit_of_the_script_is_recorded(sqlite_store: Store, run_scrip
     assert (clean.git_branch, clean.git_path) == ("main", "clean.py")
     assert clean.git_remote is not None
     assert "hunter22" not in clean.git_remote
+    assert clean.diff is None
+    assert dirty.diff is not None
+    assert "+2" in dirty.diff.cache().read_text().splitlines()
 
 
 def test_the_source_that_ran_is_hashed_as_it_was_and_stored_without_secrets(
