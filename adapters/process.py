@@ -13,22 +13,21 @@ _SLACK_S: Final = 2.0
 """A start time comes in ticks since boot or in whole seconds, and the clock of the wall may have been set a little since."""
 
 
-def host() -> str:
-    """Return the name of this machine, as events hold it."""
-    return os.uname().nodename
+def has_ended(host: str | None, pid: int | None, seen_at: datetime) -> bool:
+    """Tell whether a process that was seen on a machine is gone for certain.
 
-
-def was_alive_at(pid: int, moment: datetime) -> bool:
-    """Tell whether the process with this number is the one that had it at a moment.
-
-    Numbers are given out again: a process that began after the moment is another one.
+    Numbers are given out again: a process that began after the moment is another one. Of processes on other machines nothing
+    is certain.
 
     Args:
+        host: Machine, as events hold it.
         pid: Number of the process.
-        moment: When it was seen, with time zone.
+        seen_at: When it was seen, with time zone.
     """
+    if pid is None or host != os.uname().nodename:
+        return False
     started = start_time(pid)
-    return started is not None and started <= moment.timestamp() + _SLACK_S
+    return started is None or started > seen_at.timestamp() + _SLACK_S
 
 
 def start_time(pid: int) -> float | None:

@@ -12,6 +12,9 @@ STARTED: Final = "started"
 FINISHED: Final = "finished"
 FAILED: Final = "failed"
 ABORTED: Final = "aborted"
+LOST: Final = "lost"
+"""What interrupted a run whose process ended without saying so."""
+
 RUN_STATUSES: Final = (STARTED, FINISHED, FAILED, ABORTED)
 
 
@@ -125,8 +128,8 @@ class RunAborted(Event, frozen=True):
     """A run was interrupted.
 
     Attributes:
-        finished_at: When, UTC text of 27 characters.
-        why: What interrupted it, such as `SIGINT`.
+        finished_at: When, UTC text of 27 characters; of a run that was lost, when it was found to be.
+        why: What interrupted it, such as `SIGINT`, or `lost`.
     """
 
     finished_at: str

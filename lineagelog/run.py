@@ -245,16 +245,19 @@ class Run(AnnotatedRecord):
         )
         return self._end(fact)
 
-    def abort(self, why: str) -> Run:
+    def abort(self, why: str, *, reason: str | None = None) -> Run:
         """End the run as aborted.
 
         Args:
             why: What interrupted it, such as `SIGINT`.
+            reason: Why it is ended, if a person does it; kept with the event.
 
         Raises:
             RunClosedError: It has ended already.
         """
-        return self._end(RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the reason")))
+        return self._end(
+            RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the interruption")), reason
+        )
 
     def add_input(self, artifact: Artifact, *, how: str = "declared", role: str = "input") -> None:
         """Record that the run has read an artifact; repeated reading of one artifact in one role is recorded once.
@@ -322,14 +325,14 @@ class Run(AnnotatedRecord):
     def _own(self, kind: str) -> Artifact | None:
         return self.store.Artifact.filter(run=self, kind=kind).last()
 
-    def _end(self, fact: Event) -> Run:
+    def _end(self, fact: Event, reason: str | None = None) -> Run:
         self._need_saved("finish")
 
         def decide(row: RowDict) -> Event:
             check_open(row["uid"], row["status"])
             return fact
 
-        self.store.append_next(schema.RUNS, self.id, decide, run=self.id)
+        self.store.append_next(schema.RUNS, self.id, decide, run=self.id, reason=reason)
         return self.refresh()
 
     @property
@@ -343,11 +346,9 @@ class Run(AnnotatedRecord):
 
         Only the machine it ran on can tell; seen from another one, and of runs that no process holds open, it is never lost.
         """
-        from lineagelog.adapters import process
+        from lineagelog.adapters.process import has_ended
 
-        if not self.is_open or self.pid is None or self.host != process.host():
-            return False
-        return not process.was_alive_at(self.pid, self.started_at)
+        return self.is_open and has_ended(self.host, self.pid, self.started_at)
 
     @property
     def transform(self) -> Transform:

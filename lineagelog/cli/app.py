@@ -41,6 +41,9 @@ _GROUPS: Final = {
 }
 """First word of commands of two words, and what these have in common."""
 
+_COMMANDS_WITH_MORE: Final = ("runs",)
+"""Commands that are also the first word of others."""
+
 _SHARED: Final = {"store": (_StoreOption, None), "json": (_JsonOption, False), "quiet": (_QuietOption, False)}
 """Options that may stand before the command or after it."""
 
@@ -136,7 +139,7 @@ def command(name: str, *, examples: Sequence[str], json: str) -> Callable[[Calla
     """Make a function a command: its docstring is the help, its parameters are the options.
 
     Args:
-        name: Name of the command: one word, or two, the first of which is one of `_GROUPS`.
+        name: Name of the command: one word, or two, the first of which is one of `_GROUPS` or `_COMMANDS_WITH_MORE`.
         examples: Command lines for the help; the tests run them.
         json: What `--json` prints, for the help.
     """
@@ -144,9 +147,11 @@ def command(name: str, *, examples: Sequence[str], json: str) -> Callable[[Calla
     def register(function: Callable[..., None]) -> Callable[..., None]:
         COMMANDS[name] = Described(tuple(examples), json)
         group, _, own_name = name.rpartition(" ")
-        (_group(group) if group else app).command(
-            own_name, help=inspect.getdoc(function), epilog=_help_end(COMMANDS[name])
-        )(_with_shared(function))
+        text, epilog = inspect.getdoc(function), _help_end(COMMANDS[name])
+        if name in _COMMANDS_WITH_MORE:
+            _group(name).callback(invoke_without_command=True, help=text, epilog=epilog)(_with_shared(function))
+        else:
+            (_group(group) if group else app).command(own_name, help=text, epilog=epilog)(_with_shared(function))
         return function
 
     return register
@@ -154,8 +159,13 @@ def command(name: str, *, examples: Sequence[str], json: str) -> Callable[[Calla
 
 def _group(name: str) -> typer.Typer:
     if name not in _groups:
-        _groups[name] = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_HELP_NAMES)
-        app.add_typer(_groups[name], name=name, help=_GROUPS[name])
+        is_command = name in _COMMANDS_WITH_MORE
+        _groups[name] = typer.Typer(no_args_is_help=not is_command, rich_markup_mode=None, context_settings=_HELP_NAMES)
+        if is_command:
+            # Its help is that of the command.
+            app.add_typer(_groups[name], name=name)
+        else:
+            app.add_typer(_groups[name], name=name, help=_GROUPS[name])
     return _groups[name]
 
 

@@ -1,4 +1,4 @@
-"""The command that runs another program as a run."""
+"""Commands about runs as they happen: run another program, and end on record what was killed."""
 
 from __future__ import annotations
 
@@ -97,3 +97,38 @@ def _param(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+@command(
+    "runs close",
+    examples=("prov runs close --lost", "prov runs close --lost --reason 'power cut'"),
+    json="one object a line, for each run that was ended: `run` (uid), `status`, `started_at`.",
+)
+def close(
+    call: Call,
+    uid: Annotated[list[str] | None, typer.Argument(metavar="UID…", help="Uids of runs, or their beginnings.")] = None,
+    lost: Annotated[bool, typer.Option("--lost", help="All runs of this machine whose process is gone.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; kept with the event.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also runs that may be alive still.")] = False,
+) -> None:
+    """End runs on record whose process was killed or went down with its machine.
+
+    They are shown as lost by `prov runs`, and end as aborted.
+    """
+    from lineagelog.finding import find_record
+    from lineagelog.lost import close_lost, lost_runs
+    from lineagelog.run import Run
+
+    if not uid and not lost:
+        raise InvalidValueError("prov runs close", "needs the uids of runs, or --lost for all that are lost")
+    with call.store() as store:
+        named = [find_record(store, text, ("Run",)) for text in uid or ()]
+        runs = {run.id: run for run in [*named, *(lost_runs(store) if lost else ())] if isinstance(run, Run)}
+        ended = close_lost(list(runs.values()), reason=reason, force=force)
+        if call.out.json:
+            call.out.objects({"run": run.uid, "status": run.status, "started_at": run.started_at} for run in ended)
+            return
+        for run in ended:
+            call.out.say(f"ended Run(uid={run.uid!r}) of {run.transform.key} as {run.status}")
+        if not ended:
+            call.out.say("no run is lost")

@@ -15,6 +15,7 @@ from lineagelog.cli.app import Call, command
 from lineagelog.cli.logs import ENTRY_KEYS, entry_object, in_words
 from lineagelog.domain.artifact import DELETED, TRASHED
 from lineagelog.domain.errors import InvalidValueError
+from lineagelog.domain.run import LOST, STARTED
 from lineagelog.folder_tree import MAX_DEPTH, MAX_FILES
 
 if TYPE_CHECKING:
@@ -177,6 +178,10 @@ def _print_rows(out: Output, of: _Listing, rows: list[dict[str, Any]]) -> None:
 
 
 def _shown(row: dict[str, Any], field: str) -> Any:
+    if field == "status" and row[field] == STARTED:
+        from lineagelog.adapters.process import has_ended
+
+        return LOST if has_ended(row["host"], row["pid"], row["started_at"]) else STARTED
     value = row[_PATHS.get(field, field)]
     if field == "size" and row["n_files"] is not None:
         return f"{value} ({row['n_files']:,} file{'' if row['n_files'] == 1 else 's'})"

@@ -10,6 +10,7 @@ import pytest
 
 import lineagelog as ln
 from lineagelog import errors
+from lineagelog.lost import close_lost, lost_runs
 from lineagelog.store import Store
 
 RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -372,3 +373,28 @@ def test_a_failed_run_has_its_log_and_a_silent_one_none(sqlite_store: Store, run
     assert failed.log is not None
     assert failed.log.load() == "so far\n"
     assert (failed.status, silent.log, unheard.log) == ("failed", None, None)
+
+
+def test_a_killed_run_is_lost_and_is_ended_on_record(
+    store: Store, start_script: StartScript, interrupt: Interrupt, run_script: RunScript
+) -> None:
+    script = TRACK + "    print('ready', flush=True)\n    import time\n    time.sleep(60)\n"
+    assert interrupt(start_script(script), signal.SIGKILL) == -signal.SIGKILL
+    alive = start_script(script, name="alive.py")
+    assert alive.stdout is not None
+    assert alive.stdout.readline() == "ready\n"
+    held_by_nobody = ln.Run(ln.Transform("by hand")).save()
+    (lost,) = lost_runs(store)
+    assert (lost.status, lost.is_lost, held_by_nobody.is_lost) == ("started", True, False)
+    others = store.Run.filter(transform__key__in=["alive.py", "by hand"])
+    for run in others:
+        with pytest.raises(errors.ConstraintError, match="may be alive"):
+            close_lost([lost, run])
+    assert lost.refresh().is_lost, "all are looked at before the first is ended"
+    assert close_lost([lost], reason="power cut") == [lost]
+    assert (lost.status, lost.error_type, lost.is_lost) == ("aborted", "lost", False)
+    assert lost.history()[-1].reason == "power cut"
+    with pytest.raises(errors.RunClosedError):
+        close_lost([lost])
+    assert {run.status for run in others} == {"started"}
+    assert [run.status for run in close_lost([held_by_nobody], force=True)] == ["aborted"]
