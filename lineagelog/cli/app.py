@@ -212,8 +212,14 @@ def _with_shared(function: Callable[..., None]) -> Callable[..., None]:
     parameters = [context, *(parameter.replace(kind=keyword) for parameter in own), *shared]
 
     def call(**values: Any) -> None:
-        before = values.pop("context").find_root().obj
-        store, json, quiet = (values.pop(name) or before[name] for name in _SHARED)
+        context = values.pop("context")
+        root = context.find_root()
+        shared = {name: values.pop(name) or root.obj[name] for name in _SHARED}
+        if context.invoked_subcommand is not None:
+            # Another command follows, and this one is but the beginning of its name.
+            root.obj = shared
+            return
+        store, json, quiet = shared.values()
         code = _guarded(function, Call(store, Output(json=json, quiet=quiet)), values)
         if code:
             raise typer.Exit(code)

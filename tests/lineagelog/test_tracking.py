@@ -393,7 +393,7 @@ def test_a_killed_run_is_lost_and_is_ended_on_record(
     assert lost.refresh().is_lost, "all are looked at before the first is ended"
     assert close_lost([lost], reason="power cut") == [lost]
     assert (lost.status, lost.error_type, lost.is_lost) == ("aborted", "lost", False)
-    assert lost.history()[-1].reason == "power cut"
+    assert [*lost.history()][-1].reason == "power cut"
     with pytest.raises(errors.RunClosedError):
         close_lost([lost])
     assert {run.status for run in others} == {"started"}
