@@ -100,18 +100,18 @@ def run_program(
     Raises:
         StorageError: It cannot be started.
     """
-    out = output if output is not None else sys.stdout
-    streams = (output, None) if transcript is None else (subprocess.PIPE, subprocess.PIPE)
+    # A program whose output goes elsewhere is listened to as well: not everything that can be written to has a descriptor.
+    is_heard = transcript is not None or output is not None
+    piped = subprocess.PIPE if is_heard else None
     with _signals_held() as received:
         try:
-            process = subprocess.Popen(list(command), stdout=streams[0], stderr=streams[1], env=dict(environment))
+            process = subprocess.Popen(list(command), stdout=piped, stderr=piped, env=dict(environment))
         except OSError as exc:
             raise StorageError(f"{command[0]} cannot be started: {exc.strerror}; check that it is a program") from exc
         received.to = process
         listeners = []
-        if transcript is not None:
-            for stream, beside in ((process.stdout, out), (process.stderr, sys.stderr)):
-                assert stream is not None
+        for stream, beside in ((process.stdout, output or sys.stdout), (process.stderr, sys.stderr)):
+            if stream is not None:
                 listener = threading.Thread(target=_pass_on, args=(stream, beside, transcript), daemon=True)
                 listener.start()
                 listeners.append(listener)
@@ -150,11 +150,12 @@ def _signals_held() -> Iterator[_Received]:
             signal.signal(held, handler)
 
 
-def _pass_on(stream: IO[bytes], beside: Any, transcript: Transcript) -> None:
+def _pass_on(stream: IO[bytes], beside: Any, transcript: Transcript | None) -> None:
     out = getattr(beside, "buffer", None)
     with stream:
         while block := os.read(stream.fileno(), _BLOCK_BYTES):
-            transcript.add(block)
+            if transcript is not None:
+                transcript.add(block)
             # Whoever read the output may have stopped; the program's own end is recorded all the same.
             with suppress(OSError, ValueError):
                 if out is not None:
