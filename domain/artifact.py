@@ -10,7 +10,10 @@ from lineagelog.domain.event import Change, Event, recorded_as
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.domain.values import check_name
 
-ARTIFACT_KINDS: Final = ("dataset", "model", "plot", "report", "run_log", "run_report", "run_diff")
+KINDS_OF_RUNS: Final = ("run_log", "run_report", "run_diff")
+"""Kinds of what tells of a run itself: what it printed, what it looked like, the uncommitted changes of its code."""
+
+ARTIFACT_KINDS: Final = ("dataset", "model", "plot", "report", *KINDS_OF_RUNS)
 LIVE: Final = "live"
 TRASHED: Final = "trashed"
 DELETED: Final = "deleted"

@@ -78,7 +78,7 @@ class QuerySet(Generic[R]):
         return self
 
     def all_states(self) -> QuerySet[R]:
-        """Show also artifacts that are in the trash or deleted, as queries do that name `state`."""
+        """Show also artifacts that are in the trash or deleted, and logs and reports of runs; see `filter`."""
         return self._with(self._query.all_states())
 
     def get(self, uid: str | None = None, **fields: Any) -> R:

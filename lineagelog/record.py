@@ -103,8 +103,9 @@ class BaseRecord(metaclass=_RegistryType):
         """Find records by conditions on fields, written `field__lookup=value`; all must hold.
 
         Artifacts in the trash or deleted are left out of every query that starts here, unless a condition names `state`:
-        `Artifact.filter(state="trashed")`. What starts at a record, such as `run.outputs` or `artifact.versions`, or leads
-        over relations, such as `Run.filter(inputs__key="a.csv")`, is history and includes them.
+        `Artifact.filter(state="trashed")`; so are logs and reports of runs, unless one names `kind`. What starts at a record,
+        such as `run.outputs` or `artifact.versions`, or leads over relations, such as `Run.filter(inputs__key="a.csv")`, is
+        history and includes them.
 
         Args:
             conditions: `ln.Q` objects.

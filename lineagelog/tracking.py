@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -125,6 +126,8 @@ def track(
         )
     message.info(f"started Run(uid={run.uid!r}) as {target.user.handle} in {target.name}")
     if code is not None and code.kind == "script" and (settings.keep_log if log is None else log):
+        # A log may be stored when the process ends, and this, which storage needs, can no longer be imported then.
+        import_module("concurrent.futures.thread")
         _listener = Listener(Transcript())
     return run
 
@@ -187,7 +190,7 @@ def _keep_log(run: Run) -> None:
         run._save_log(listener.transcript)
     except RunClosedError:
         raise
-    except LineageLogError as exc:
+    except Exception as exc:  # noqa: BLE001 - at the end of a process anything may be gone already
         message.warn(f"what the run has printed could not be kept: {exc}")
 
 

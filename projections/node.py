@@ -126,12 +126,18 @@ class Selection:
 
     def effective(self) -> tuple[Node, ...]:
         """Return the conditions, with those that the registry adds where the query does not name their fields."""
-        if self.whole or not self.registry.unless_named:
+        registry = self.registry
+        if self.whole or not (registry.unless_named or registry.left_out):
             return self.conditions
+        own: dict[str, Node] = {
+            column: Compare(column, "eq", (value,)) for column, value in registry.unless_named.items()
+        }
+        for column, values in registry.left_out.items():
+            own[column] = Not(Join("or", tuple(Compare(column, "eq", (value,)) for value in values)))
         added = [
-            Compare(column, "eq", (value,))
-            for column, value in self.registry.unless_named.items()
-            if not any(_names(node, self.registry, column) for node in self.conditions)
+            node
+            for column, node in own.items()
+            if not any(_names(condition, registry, column) for condition in self.conditions)
         ]
         return (*self.conditions, *added)
 

@@ -106,7 +106,8 @@ class Query(Selection):
     A value of a condition may be a `Query`, or an object whose attribute `query` is one.
 
     A query that starts at a registry leaves out the rows that the registry shows only to those who ask for them: artifacts
-    in the trash or deleted. It shows them once a condition names the field that tells them, `state`; so does `all_states`.
+    in the trash or deleted, and logs and reports of runs. It shows them once a condition names the field that tells them,
+    `state` or `kind`; so does `all_states`.
     Relations are history and lead to all rows.
 
     Attributes:

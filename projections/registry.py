@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from lineagelog.domain.artifact import LIVE
+from lineagelog.domain.artifact import KINDS_OF_RUNS, LIVE
 from lineagelog.domain.errors import UnknownFieldError
 from lineagelog.domain.ids import (
     ARTIFACT_STEM_LENGTH,
@@ -93,6 +93,7 @@ class Registry:
         shown: Fields in the short form of a record.
         lookup_field: Field whose values name records best.
         unless_named: Field to the value that it has on the records a query shows, unless the query names the field itself.
+        left_out: Field to the values that records have which a query leaves out, unless it names the field itself.
         fields: Fields that are shown in tables, name to column, in the order of the table.
     """
 
@@ -107,6 +108,7 @@ class Registry:
     shown: tuple[str, ...] = ()
     lookup_field: str = "uid"
     unless_named: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fields: Mapping[str, Column] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -299,6 +301,7 @@ ARTIFACT: Final = Registry(
     lookup_field="key",
     # What was put into the trash or deleted is history: it is shown to those who ask for it.
     unless_named={"state": LIVE},
+    left_out={"kind": KINDS_OF_RUNS},
 )
 
 COLLECTION: Final = Registry(

@@ -116,7 +116,7 @@ def test_reading_makes_an_input_once_with_time_user_and_call(store: Store, frame
 def test_the_same_artifact_is_an_input_of_each_run_that_reads_it(store: Store, frame: Frame) -> None:
     artifact = ln.Artifact(frame(), key="t.parquet", run=False).save()
     for number in range(2):
-        with ln.Run(ln.Transform(f"read {number}")), artifact.open() as handle:
+        with ln.Run(ln.Transform(f"read {number}")), artifact.open(mode="rb") as handle:
             assert handle.read(4) == b"PAR1"
     assert artifact.input_of_runs.count() == 2
 

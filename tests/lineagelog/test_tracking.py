@@ -363,6 +363,11 @@ def test_what_a_script_prints_is_the_log_of_its_run(store: Store, run_script: Ru
     log = store.Run.get().log
     assert log is not None
     assert log.load() == "to you: größe\ntoken = '[redacted]'\n"
+    # It is found by its run, its kind and its uid, and in nobody's way otherwise.
+    assert list(store.Artifact.all()) == []
+    assert store.Artifact.search("log").count() == 0
+    assert list(store.Artifact.filter(kind="run_log")) == list(store.Run.get().outputs) == [log]
+    assert store.Artifact.get(log.uid) == log
 
 
 def test_a_failed_run_has_its_log_and_a_silent_one_none(sqlite_store: Store, run_script: RunScript) -> None:
