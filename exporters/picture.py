@@ -1,4 +1,4 @@
-"""Pictures of lineage: a graph of artifacts and runs as DOT, SVG or PNG.
+"""Pictures of lineage: a graph of artifacts and runs as DOT, SVG, PNG or PDF.
 
 Boxes with round corners are artifacts, boxes with a bar at each side are runs; arrows follow the flow of data. Graphviz comes
 with the `pygraphviz` wheel, so no other program is needed.
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from html import escape
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from lineagelog.domain.artifact import DELETED, LIVE, TRASHED
 from lineagelog.domain.errors import ExportError, UnknownFormatError
@@ -22,9 +22,9 @@ from lineagelog.domain.run import ABORTED, FAILED, FINISHED, STARTED
 from lineagelog.domain.values import parse_time
 from lineagelog.projections.lineage import ArtifactNode, Graph, RunNode
 
-Format: TypeAlias = Literal["svg", "png", "dot"]
+Format: TypeAlias = Literal["svg", "png", "pdf", "dot"]
 
-FORMATS: Final = ("svg", "png", "dot")
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 """What a picture can be written as."""
 
 FOLD_ABOVE: Final = 12
@@ -68,7 +68,7 @@ def render(graph: Graph, format: Format = "svg") -> bytes:  # noqa: A002 - the n
 
     Args:
         graph: Nodes and edges (`projections/lineage.py`).
-        format: `svg`, `png`, or `dot` for Graphviz's own language.
+        format: `svg`, `png`, `pdf`, or `dot` for Graphviz's own language.
 
     Raises:
         UnknownFormatError: Another format.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineagelog import bulk, current, location
-from lineagelog.domain.errors import StoreExistsError, StoreNotFoundError
+from lineagelog.domain.errors import StoreExistsError
 from lineagelog.store import Store
 from lineagelog.text import clean
 
@@ -41,8 +41,8 @@ def init(
 
 
 def open(address: str | os.PathLike[str]) -> Store:  # noqa: A001 - `ln.open(…)` opens a store
-    """Open a store beside the current one; see `Store.open`."""
-    return Store.open(address)
+    """Open a store beside the current one, named as for `connect`; see `Store.open`."""
+    return Store.open(location.address_of(os.fspath(address)))
 
 
 def connect(address: str | os.PathLike[str], *, keep: bool = False) -> Store:
@@ -56,7 +56,7 @@ def connect(address: str | os.PathLike[str], *, keep: bool = False) -> Store:
         StoreNotFoundError: There is no store at this address, or several have this name.
         StoreExistsError: The working directory holds another store, which would be found first.
     """
-    text = _resolve_name(os.fspath(address))
+    text = location.address_of(os.fspath(address))
     opened = Store.open(text)
     if keep:
         try:
@@ -92,8 +92,8 @@ def list_stores() -> list[dict[str, str]]:
 
 
 def delete(address: str | os.PathLike[str], *, force: bool = False) -> str:
-    """Delete the log and registries of a store, for good; see `Store.delete`."""
-    opened = Store.open(address)
+    """Delete the log and registries of a store, named as for `connect`, for good; see `Store.delete`."""
+    opened = Store.open(location.address_of(os.fspath(address)))
     try:
         left = opened.delete(force=force)
     finally:
@@ -144,24 +144,6 @@ class _Tables(dict[str, "pd.DataFrame"]):
 
     def _ipython_display_(self) -> None:
         pass
-
-
-def _resolve_name(address: str) -> str:
-    """Return where a store is that is meant by its name or id; paths and URLs stay as they are."""
-    if not address or "://" in address or "/" in address or "\0" in address or os.path.isdir(address):  # noqa: PTH112 - a text, not yet a path
-        return address
-    known = location.known_stores()
-    matching = [entry for entry in known if address in (entry["name"], entry["id"])]
-    if not matching:
-        raise StoreNotFoundError(
-            f"there is no such path or store name as {address!r}; see `prov list`, or create a store with `prov init`"
-        )
-    if len(matching) > 1:
-        places = ", ".join(f"{entry['location']} ({entry['id']})" for entry in matching)
-        raise StoreNotFoundError(
-            f"{len(matching)} stores are called {address}: {places}; name the one you mean by its path or id"
-        )
-    return matching[0]["location"]
 
 
 def _keep(opened: Store, address: str) -> None:

@@ -268,6 +268,7 @@ class Artifact(MadeFromObjects):
             is_run_input: Record it as an input of the current run, or not; `settings.track_run_inputs` by default.
 
         Raises:
+            ArtifactDeletedError: It was deleted for good.
             DigestMismatchError: The stored content is not what was registered.
             ObjectMissingError: The content is gone.
         """
@@ -292,6 +293,7 @@ class Artifact(MadeFromObjects):
             values (JSON, YAML), text, an image.
 
         Raises:
+            ArtifactDeletedError: It was deleted for good.
             DigestMismatchError: The stored content is not what was registered.
             UnsupportedFormatError: The suffix has no loader (use `cache()` or `open()`), or the content cannot be loaded.
         """
@@ -311,6 +313,7 @@ class Artifact(MadeFromObjects):
             a Zarr group or array; a file to read bytes from otherwise.
 
         Raises:
+            ArtifactDeletedError: It was deleted for good.
             ObjectMissingError: The content is gone, or is a folder.
             UnsupportedFormatError: The content is not what its suffix says, or leads to other files.
         """
@@ -481,8 +484,8 @@ class Artifact(MadeFromObjects):
         """Draw the lineage around the artifact: a picture in a notebook, a file elsewhere.
 
         Args:
-            path: File to write, `.svg`, `.png` or `.dot`; `lineage-<uid>.svg` in the working directory by default outside
-                notebooks.
+            path: File to write, `.svg`, `.png`, `.pdf` or `.dot`; `lineage-<uid>.svg` in the working directory by default
+                outside notebooks.
             options: `direction` (`both`, `upstream` or `downstream`) and `max_depth` (derivation steps).
 
         Returns:
@@ -500,12 +503,15 @@ class Artifact(MadeFromObjects):
             max_files: So many files of each folder are named.
 
         Raises:
+            ArtifactDeletedError: It was deleted for good.
             ObjectMissingError: The content is gone.
             UnsupportedFormatError: The artifact is one file.
         """
+        from lineagelog.disposal import check_usable
         from lineagelog.folder_tree import read_tree, show_tree
 
         self._need_saved("view_tree")
+        check_usable(self)
         backend = self.store.storage_backend(self.storage_id)
         show_tree(read_tree(backend, self.storage_path, max_depth=max_depth, max_files=max_files))
 

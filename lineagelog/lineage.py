@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,10 +17,10 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
+    from lineagelog.exporters.picture import Format
     from lineagelog.projections.lineage import Direction, Graph
 
 _DIRECTIONS: Final = ("both", "upstream", "downstream")
-_FORMATS: Final = {".svg": "svg", ".png": "png", ".dot": "dot"}
 
 
 def view_lineage(
@@ -32,17 +34,30 @@ def view_lineage(
     from lineagelog.exporters.picture import render
 
     graph = read_graph(record, direction, max_depth)
+    return _show(partial(render, graph), path, f"lineage-{record.uid}.svg")
+
+
+def _show(draw: Callable[[Format], bytes], path: str | os.PathLike[str] | None, default: str) -> Any:
+    """Show a picture in a notebook, or write it to a file, whose ending says the format.
+
+    Raises:
+        ExportError: The file cannot be written.
+        UnsupportedFormatError: There are no pictures of this format.
+    """
+    from lineagelog.exporters.picture import FORMATS
+
     if path is None and in_notebook():
         from IPython.display import SVG
 
-        return SVG(render(graph, format="svg"))  # type: ignore[no-untyped-call]
-    target = Path(path) if path is not None else Path(f"lineage-{record.uid}.svg")
-    format_name = _FORMATS.get(target.suffix)
+        return SVG(draw("svg"))  # type: ignore[no-untyped-call]
+    target = Path(path) if path is not None else Path(default)
+    format_name = next((name for name in FORMATS if target.suffix == f".{name}"), None)
     if format_name is None:
+        endings = " or ".join((", ".join(f".{name}" for name in FORMATS[:-1]), f".{FORMATS[-1]}"))
         raise UnsupportedFormatError(
-            f"a picture cannot be written to {target.name}; choose a name that ends in .svg, .png or .dot"
+            f"a picture cannot be written to {target.name}; choose a name that ends in {endings}"
         )
-    picture = render(graph, format=cast("Any", format_name))
+    picture = draw(format_name)
     try:
         target.write_bytes(picture)
     except (OSError, ValueError) as exc:

@@ -171,8 +171,11 @@ def load_all(
 def open_all(collection: Collection, *, is_run_input: bool | None) -> ds.Dataset:
     """Open the artifacts of a collection as one Arrow dataset."""
     from lineagelog.adapters.formats import open_together
+    from lineagelog.disposal import check_usable
 
     artifacts = list(collection)
+    for artifact in artifacts:
+        check_usable(artifact)
     kinds = [_kind_of(collection, artifact) for artifact in artifacts]
     _check_alike(collection, artifacts, kinds)
     if kinds[0] != "table":

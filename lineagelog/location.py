@@ -158,6 +158,27 @@ def known_stores() -> list[dict[str, str]]:
     return [entry for entry in _read_state("stores.json").values() if isinstance(entry, dict)]
 
 
+def address_of(named: str) -> str:
+    """Return where a store is that is meant by the name or id it had when it was used before; paths and URLs stay as they are.
+
+    Raises:
+        StoreNotFoundError: There is no such path, and no or several known stores have this name.
+    """
+    if not named or "://" in named or "/" in named or "\0" in named or os.path.isdir(named):  # noqa: PTH112 - a text, not yet a path
+        return named
+    matching = [entry for entry in known_stores() if named in (entry["name"], entry["id"])]
+    if not matching:
+        raise StoreNotFoundError(
+            f"there is no such path or store name as {named!r}; see `prov list`, or create a store with `prov init`"
+        )
+    if len(matching) > 1:
+        places = ", ".join(f"{entry['location']} ({entry['id']})" for entry in matching)
+        raise StoreNotFoundError(
+            f"{len(matching)} stores are called {named}: {places}; name the one you mean by its path or id"
+        )
+    return matching[0]["location"]
+
+
 def remember_store(store_id: str, name: str, location: str) -> None:
     """Add a store to the list, if the user's configuration folder can be written."""
     entry = {"name": name, "id": store_id, "location": location}

@@ -63,6 +63,7 @@ CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
 """Id of the event that creates a store, the same in every log, so that a log can hold only one."""
 
 _RETRIES: Final = 20
+_MISSING_NAMED: Final = 10
 SELF_ROOT: Final = "."
 """Root, as recorded, of the storage that is the store's own folder: the folder may move."""
 
@@ -91,10 +92,11 @@ class Store:
         if created is None or not isinstance(created.fact, StoreCreated):
             log.close()
             raise StoreNotFoundError(f"{log.database.name} holds no store; create one with `prov init`")
-        if log.missing_tables:
+        if log.missing:
+            shown, more = ", ".join(log.missing[:_MISSING_NAMED]), len(log.missing) - _MISSING_NAMED
             message.warn(
-                f"the store lacks the tables {', '.join(log.missing_tables)}: an older version has made it, or they were removed; "
-                "`prov rebuild` makes them from the log"
+                f"the tables of the store lack {shown}{f' and {more} more' if more > 0 else ''}: an older version has made it, or "
+                "somebody removed them. What needs them is refused until `prov rebuild` makes the tables anew from the log"
             )
         self.log = log
         self.folder = folder

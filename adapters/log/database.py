@@ -6,7 +6,7 @@ All SQL of the project marks parameters by `?`. Each adapter raises the errors o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from lineagelog.domain.errors import ConstraintError, StoreReadOnlyError
@@ -42,6 +42,14 @@ def lacking(name: str, what: str) -> str:
         f"{name} lacks a table or column ({what}): an older version has made the store, or somebody removed it; "
         "`prov rebuild` makes it from the log"
     )
+
+
+def grouped(pairs: Iterable[Row]) -> dict[str, set[str]]:
+    """Gather pairs of table and column by table."""
+    columns: dict[str, set[str]] = {}
+    for table, column in pairs:
+        columns.setdefault(table, set()).add(column)
+    return columns
 
 
 class Transaction(ABC):
@@ -119,6 +127,10 @@ class Database(ABC):
     @abstractmethod
     def table_names(self) -> set[str]:
         """List the tables of the database."""
+
+    @abstractmethod
+    def column_names(self) -> Mapping[str, set[str]]:
+        """List the columns of each table of the database, in one query."""
 
     @abstractmethod
     def trigger_names(self) -> set[str]:

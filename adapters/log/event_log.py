@@ -6,7 +6,7 @@ The projection tables are kept by the appends themselves, in the same transactio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -49,8 +49,8 @@ class EventLog:
 
     Attributes:
         database: Where it lies.
-        missing_tables: Projection tables that were not there when it was opened: removed, or not known to the software that
-            made it. A rebuild makes them.
+        missing: Projection tables, and columns (`artifacts.state`) of those that are there, which were not there when it was
+            opened: removed, or not known to the software that made it. A rebuild makes them.
     """
 
     def __init__(self, database: Database, *, create: bool = False) -> None:
@@ -68,10 +68,10 @@ class EventLog:
         if create:
             create_log(database)
             create_projections(database)
-        existing = database.table_names()
+        existing = database.column_names()
         if EVENTS.name not in existing:
             raise StoreUnavailableError(f"{database.name} holds no store; create one with `prov init`")
-        self.missing_tables = [table.name for table in schema.TABLES if table.name not in existing]
+        self.missing = [name for table in schema.TABLES for name in missing_parts(table, existing)]
         check_format(database)
         self._recorder = SQLApplicationRecorder(database, create=False)
         self._events: EventStore[Any] = EventStore(mapper=TopicMapper(), recorder=self._recorder)
@@ -273,6 +273,19 @@ def create_projections(database: Database) -> None:
                 transaction.execute(create_table(table, database.dialect))
                 for statement in create_indexes(table):
                     transaction.execute(statement)
+
+
+def missing_parts(table: Table, existing: Mapping[str, Collection[str]]) -> list[str]:
+    """Name what a database lacks of a table: the table itself, or columns such as `artifacts.state`.
+
+    Args:
+        table: The table as it has to be.
+        existing: Columns that are there, by table.
+    """
+    columns = existing.get(table.name)
+    if columns is None:
+        return [table.name]
+    return [f"{table.name}.{name}" for name in table.names if name not in columns]
 
 
 def read_table(reader: Reader, table: Table) -> Iterator[Row]:

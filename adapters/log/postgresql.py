@@ -11,13 +11,13 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, lacking
+from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, grouped, lacking
 from lineagelog.adapters.log.schema import REFUSE_BODY, TRIGGERS
 from lineagelog.domain.errors import (
     InvalidValueError,
@@ -114,6 +114,15 @@ class PostgreSQLDatabase(Database):
         """List the tables of the schema."""
         sql = "SELECT tablename::text FROM pg_tables WHERE schemaname = ?"
         return {name for (name,) in self.read(sql, (self.schema,))}
+
+    def column_names(self) -> Mapping[str, set[str]]:
+        """List the columns of each table of the schema, in one query."""
+        sql = (
+            "SELECT c.relname::text, a.attname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "JOIN pg_attribute a ON a.attrelid = c.oid "
+            "WHERE n.nspname = ? AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"
+        )
+        return grouped(self.read(sql, (self.schema,)))
 
     def trigger_names(self) -> set[str]:
         """List the triggers that protect the log, are enabled, and are as we define them."""

@@ -17,13 +17,13 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, lacking
+from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, grouped, lacking
 from lineagelog.adapters.log.schema import TRIGGERS
 from lineagelog.domain.errors import (
     LineageLogError,
@@ -135,6 +135,11 @@ class SQLiteDatabase(Database):
     def table_names(self) -> set[str]:
         """List the tables of the database."""
         return {name for (name,) in self.read("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+    def column_names(self) -> Mapping[str, set[str]]:
+        """List the columns of each table of the database, in one query."""
+        sql = "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
+        return grouped(self.read(sql))
 
     def trigger_names(self) -> set[str]:
         """List the triggers that protect the log and are as we define them."""

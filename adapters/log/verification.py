@@ -9,7 +9,7 @@ last events away and sets the head back, can be found only with a checkpoint tha
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lineagelog.adapters.log.database import Database
-from lineagelog.adapters.log.event_log import create_projections, read_table, to_recorded
+from lineagelog.adapters.log.event_log import create_projections, missing_parts, read_table, to_recorded
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, TRIGGERS
 from lineagelog.adapters.log.sqlite import SQLiteDatabase
 from lineagelog.domain.errors import LogCorruptError, StorageError, StoreUnavailableError
@@ -116,7 +116,7 @@ def verify_log(
             progress(frontier.size, head_position)
         consequences += _compare_head(frontier, head_position, head_peaks, head_root, leaves_fit=not problems)
         if replica is not None and replayable and _replay(replica, batch, consequences):
-            consequences += _compare_tables(replica, snapshot, database.table_names())
+            consequences += _compare_tables(replica, snapshot, database.column_names())
     return Verification(frontier.size, frontier.root().hex(), (*problems, *consequences), checkpoint_root)
 
 
@@ -191,12 +191,16 @@ def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent], problems: list[
     return True
 
 
-def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: set[str]) -> list[Problem]:
+def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: Mapping[str, Collection[str]]) -> list[Problem]:
     problems: list[Problem] = []
     with replica.snapshot() as expected:
         for table in schema.TABLES:
-            if table.name not in existing:
-                problems.append(Problem(None, f"the table {table.name} is missing; `prov rebuild` makes it anew"))
+            missing = missing_parts(table, existing)
+            if missing:
+                kind = "table" if missing == [table.name] else "column"
+                problems += [
+                    Problem(None, f"the {kind} {name} is missing; `prov rebuild` makes it anew") for name in missing
+                ]
                 continue
             n_found, key = 0, [table.names.index(name) for name in table.key]
             for wanted, found in zip_longest(read_table(expected, table), _readable(read_table(live, table), problems)):

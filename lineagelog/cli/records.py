@@ -239,6 +239,7 @@ _listing(
     examples=(
         "prov lineage UID",
         "prov lineage UID -o lineage.svg",
+        "prov lineage UID -o lineage.pdf",
         "prov lineage UID --direction upstream --depth 2 --json",
     ),
     json="one object a line, for each edge in the direction of data flow, nearest first: `source` and `target` (uids), `kind`, "
@@ -249,7 +250,9 @@ def lineage(
     uid: Annotated[str, typer.Argument(metavar="UID", help="Uid of an artifact or run, or its beginning.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Draw it: a name ending in .svg, .png or .dot."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Draw it; the name's ending says how: .svg, .pdf and others."
+        ),
     ] = None,
     direction: Annotated[str, typer.Option(help="upstream, downstream or both.")] = "both",
     depth: Annotated[int | None, typer.Option(help="So many steps, from artifact to artifact; all by default.")] = None,

@@ -115,7 +115,7 @@ def list_(call: Call) -> None:
 )
 def delete(
     call: Call,
-    address: Annotated[str, typer.Argument(metavar="PATH|URL", help="The store.")],
+    address: _Address,
     force: Annotated[bool, typer.Option("--force", help="Really delete; without it nothing happens.")] = False,
 ) -> None:
     """Delete a store.

@@ -109,7 +109,8 @@ def test_list_names_the_stores_that_were_used(prov: Any, story: Any) -> None:
 
 
 def test_delete_needs_force_and_leaves_content(prov: Any, story_on_each: Any) -> None:
-    refused = prov("delete", "mydata")
+    refused = prov("delete", Path("mydata").absolute())
+    assert prov("delete", "nobody").code == exits.NOT_FOUND
     assert refused.code == exits.REFUSED
     assert "nothing was deleted" in refused.err
     assert "--force" in refused.err

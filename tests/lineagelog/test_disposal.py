@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -137,9 +138,21 @@ def test_deleting_for_good_removes_the_bytes_the_store_has_put_there(store: Stor
     with ln.Run(ln.Transform("use")) as run, pytest.raises(errors.ArtifactDeletedError):
         run.add_input(artifact)
     assert not run.inputs.exists()
+    for use in (artifact.backed, artifact.stage, artifact.view_tree, lambda: artifact.open("rb")):
+        with pytest.raises(errors.ArtifactDeletedError, match="by mara"):
+            use()
     artifact.description = "what it was"
     artifact.save(reason="for the record")
     assert ln.Artifact.get(artifact.uid).description == "what it was"
+
+
+def test_a_collection_says_who_deleted_what_it_holds(sqlite_store: Store) -> None:
+    table = ln.Artifact(pd.DataFrame({"x": [1]}), key="a.parquet", run=False).save()
+    collection = ln.Collection([table], "c", run=False).save()
+    table.delete(permanent=True, reason="holds personal data")
+    for use in (collection.open, collection.load):
+        with pytest.raises(errors.ArtifactDeletedError, match=r"by anonymous on .* \(holds personal data\)"):
+            use()
 
 
 def test_what_lies_in_place_belongs_to_the_user(store: Store, refused: Refused) -> None:

@@ -76,6 +76,7 @@ def test_view_lineage_writes_pictures(chain: Chain, tmp_path: Path) -> None:
     for text in ("raw.parquet", "clean.py", "table.parquet", "plot.py", "figure.parquet"):
         assert text in svg
     assert chain.figure.view_lineage(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert chain.figure.view_lineage(tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
     assert "digraph" in chain.plot.view_lineage(tmp_path / "a.dot", direction="upstream", max_depth=1).read_text()
 
 

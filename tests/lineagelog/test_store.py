@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import lineagelog as ln
-from lineagelog import errors, location
+from lineagelog import current, errors, location
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]
@@ -268,14 +268,54 @@ def test_a_search_without_its_table_names_the_rebuild(store: Store, refused: Cal
     assert [label.name for label in store.ULabel.search("check")] == ["checked"]
 
 
-def test_missing_tables_are_pointed_out_and_rebuilt(
-    store: Store, store_folder: Path, capsys: pytest.CaptureFixture[str]
+def test_a_store_of_an_older_version_names_what_its_tables_lack_until_they_are_rebuilt(
+    store: Store, store_folder: Path, frame: Frame, refused: Callable[..., object], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    artifact = store.Artifact(frame(), key="a.parquet", run=False).save()
     with store.log.database.write() as transaction:
         transaction.execute("DROP TABLE collections")
-    with Store.open(store_folder) as again:
-        assert "lacks the tables collections" in capsys.readouterr().err
-        again.rebuild()
+        transaction.execute("ALTER TABLE artifacts DROP COLUMN otype")
+        transaction.execute("ALTER TABLE runs DROP COLUMN error_type")
+    capsys.readouterr()
+    with Store.open(store_folder) as older:
+        warned = capsys.readouterr().err
+        assert warned.count("prov rebuild") == len(warned.splitlines()) == 1
+        for lacking in ("collections", "artifacts.otype", "runs.error_type"):
+            assert lacking in warned
+        refused(errors.StorageError, lambda: older.Artifact.get(artifact.uid), "otype.*prov rebuild")
+        refused(errors.StorageError, lambda: older.Artifact(frame(2), key="b", run=False).save(), "prov rebuild")
+        assert not list((store_folder / ".lineagelog-staging").iterdir())
+        report = older.verify().to_text()
+        for lacking in ("table collections", "column artifacts.otype", "column runs.error_type"):
+            assert f"the {lacking} is missing; `prov rebuild`" in report
+        older.rebuild()
     with Store.open(store_folder) as mended:
         assert capsys.readouterr().err == ""
         assert mended.Collection.filter().count() == 0
+        assert mended.Artifact.get(artifact.uid).otype == "DataFrame"
+
+
+def test_a_store_is_named_alike_wherever_it_can_be_named(
+    sqlite_store: Store, store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(store_folder), Store.create(tmp_path / "second", name="twin") as twin:
+        pass
+    with ln.open("twin") as opened:
+        assert opened.id == twin.id
+    monkeypatch.setenv("LINEAGELOG_STORE", "twin")
+    current.set_current_store(None)
+    assert ln.current_store().id == twin.id
+    ln.close()
+    monkeypatch.setenv("LINEAGELOG_STORE", twin.id)
+    assert ln.current_store().id == twin.id
+    ln.close()
+    monkeypatch.setenv("LINEAGELOG_STORE", "twain")
+    with pytest.raises(errors.StoreNotFoundError, match=r"'twain'.*prov list"):
+        ln.current_store()
+    with pytest.raises(errors.DomainError, match="nothing was deleted"):
+        ln.delete("twin")
+    ln.delete("twin", force=True)
+    with pytest.raises(errors.StoreNotFoundError, match="'twin'"):
+        ln.open("twin")
+    with Store.create(tmp_path / "third", name="study"), pytest.raises(errors.StoreNotFoundError, match="2 stores"):
+        ln.delete("study", force=True)
