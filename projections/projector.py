@@ -105,7 +105,7 @@ def project_all(events: Sequence[RecordedEvent]) -> list[Operation]:
 
 def inserted_row(recorded: RecordedEvent) -> dict[str, Scalar]:
     """Return the registry row that a registering event inserts, column name to value."""
-    statement, values = project(recorded)[0]
+    statement, values = HANDLERS[type(recorded.fact)](recorded, recorded.fact)[0]
     return dict(zip(statement.table.names, values, strict=True))
 
 
