@@ -128,9 +128,9 @@ def test_a_column_without_null_refuses_it(things: Database) -> None:
 
 def test_a_malformed_statement_is_one_of_our_errors(things: Database) -> None:
     with pytest.raises(StorageError, match="could not carry out a statement"):
-        things.read("SELECT nothing FROM nowhere")
+        things.read("SELECT nothing FROM WHERE")
     with pytest.raises(StorageError), things.snapshot() as snapshot:
-        snapshot.read("SELECT nothing FROM nowhere")
+        snapshot.read("SELECT nothing FROM WHERE")
     assert names(things) == []
 
 

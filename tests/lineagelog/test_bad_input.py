@@ -90,7 +90,7 @@ def test_the_files_of_the_store_itself_are_no_artifacts(store: Store, store_fold
 
 
 def test_objects_that_cannot_be_stored(store: Store, refused: Refused) -> None:
-    refused(errors.UnsupportedFormatError, lambda: ln.Artifact({"a": 1}), "DataFrame")  # type: ignore[arg-type]
+    refused(errors.UnsupportedFormatError, lambda: ln.Artifact(object()), "DataFrame")  # type: ignore[arg-type]
     unstorable = pd.DataFrame({"x": [object()]})
     refused(errors.LineageLogError, lambda: ln.Artifact(unstorable, key="t.parquet", run=False).save())
     with pytest.raises(TypeError, match="path"):

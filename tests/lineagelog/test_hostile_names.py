@@ -115,7 +115,7 @@ def test_a_hostile_key_is_refused_or_a_label_with_one_verdict_everywhere(
     for key in normal:
         found = ln.Artifact.filter(key=key).to_list()
         assert {artifact.key for artifact in found} == {key}, key
-        assert Path(found[0].path).parent == store.folder / ".lineagelog/objects"
+        assert Path(found[0].path).parent == store.folder / ".lineagelog/objects" / store.uid
     assert ln.Artifact.filter().count() == len(set(normal))
     assert tree_hash(tmp_path, without=store.folder) == before
 
@@ -146,7 +146,7 @@ def test_a_file_of_any_name_is_stored_at_a_path_that_does_not_hold_it(
     for artifact, name in zip(artifacts, FILE_NAMES, strict=True):
         assert isinstance(artifact, ln.Artifact)
         assert artifact.cache().read_text() == f"content of {name!r}"
-        assert re.fullmatch(r"\.lineagelog/objects/[0-9a-f-]{36}(\.[\w+-]{1,16}){0,2}", artifact.storage_path)
+        assert re.fullmatch(r"\.lineagelog/objects/\w{8}/[0-9a-f-]{36}(\.[\w+-]{1,16}){0,2}", artifact.storage_path)
     assert tree_hash(tmp_path / "outside", without=tmp_path) == before
 
 
