@@ -244,26 +244,26 @@ class AnnotationMapper:
         for event in self._events():
             at = _time(event.at)
             about = present([(v.TYPE, v.ANNOTATING), (v.REASON, event.reason)])
-            yield Activity(Name(f"annotating:{event.position}"), at, at, about)
+            yield Activity(Name(f"annotating:e{event.position}"), at, at, about)
 
     def generations(self) -> Iterator[Statement]:
         """Hand out the one generation of each annotation."""
         for note in self._annotations():
-            annotation, activity = Name(f"annotation:{note.name}"), Name(f"annotating:{note.position}")
+            annotation, activity = Name(f"annotation:{note.name}"), Name(f"annotating:e{note.position}")
             yield Generation(Name(f"generation:{note.name}"), annotation, activity, Moment(note.at))
 
     def invalidations(self) -> Iterator[Statement]:
         """Hand out the end of each annotation that was taken back or replaced."""
         for note in self._annotations(past_only=True):
             if note.ended_at is not None:
-                annotation, activity = Name(f"annotation:{note.name}"), Name(f"annotating:{note.end}")
+                annotation, activity = Name(f"annotation:{note.name}"), Name(f"annotating:e{note.end}")
                 yield Invalidation(Name(f"invalidation:{note.name}"), annotation, activity, _time(note.ended_at))
 
     def communications(self) -> Iterator[Statement]:
         """Hand out which run each annotating was part of."""
         for event in self._events():
             if event.run is not None and (self._runs is None or event.run_id in self._runs):
-                yield Communication(None, Name(f"annotating:{event.position}"), _name("run", event.run))
+                yield Communication(None, Name(f"annotating:e{event.position}"), _name("run", event.run))
 
     def associations(self) -> Iterator[Statement]:
         """Hand out who annotated."""
@@ -271,7 +271,7 @@ class AnnotationMapper:
         for event in self._events():
             user = self._users.get(event.actor_id or "")
             if user is not None:
-                name, activity = Name(f"association:{event.position}"), Name(f"annotating:{event.position}")
+                name, activity = Name(f"association:e{event.position}"), Name(f"annotating:e{event.position}")
                 yield Association(name, activity, user, None, role)
 
     def attributions(self) -> Iterator[Statement]:
@@ -309,7 +309,7 @@ class AnnotationMapper:
             # A log from elsewhere may speak of records that it does not hold.
             if target is not None and body is not None:
                 says = ((v.TYPE, _TYPES_OF_LINK[kind]), (v.HAS_BODY, body))
-                yield _Annotation(position, str(position), _time(at), target, says, end, ended_at)
+                yield _Annotation(position, f"e{position}", _time(at), target, says, end, ended_at)
 
     def _values(self, sql: str) -> Iterator[_Annotation]:
         for row in self._rows(sql, self._subjects):
@@ -323,7 +323,7 @@ class AnnotationMapper:
             elif record is not None:
                 body = (v.HAS_BODY, _name("record", record))
             says_value = present([(v.TYPE, v.FEATURE_VALUE), (v.OF_FEATURE, _name("feature", feature)), body])
-            name = f"{position}-{place}"
+            name = f"e{position}-{place}"
             yield _Annotation(position, name, _time(at), target, says_value, end, ended_at)
 
 

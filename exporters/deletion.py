@@ -52,7 +52,7 @@ class _Deletion(NamedTuple):
     @property
     def name(self) -> Name:
         """Name of the activity."""
-        return Name(f"deleting:{self.position}")
+        return Name(f"deleting:e{self.position}")
 
 
 class DeletionMapper:
@@ -89,7 +89,7 @@ class DeletionMapper:
         """Hand out the end of each artifact."""
         for deletion in self._deletions():
             entity = Name(f"artifact:{v.local_name(deletion.artifact)}")
-            yield Invalidation(Name(f"invalidation:{deletion.position}"), entity, deletion.name, Moment(deletion.at))
+            yield Invalidation(Name(f"invalidation:e{deletion.position}"), entity, deletion.name, Moment(deletion.at))
 
     def communications(self) -> Iterator[Statement]:
         """Hand out which run each deletion was part of."""
@@ -103,7 +103,7 @@ class DeletionMapper:
         for deletion in self._deletions():
             user = self._users.get(deletion.actor_id or "")
             if user is not None:
-                yield Association(Name(f"association:{deletion.position}"), deletion.name, user, None, role)
+                yield Association(Name(f"association:e{deletion.position}"), deletion.name, user, None, role)
 
     def _deletions(self) -> Iterator[_Deletion]:
         return map(_Deletion._make, rows_of(self._reader, _DELETIONS, self._artifacts))

@@ -11,11 +11,13 @@ from typing import BinaryIO, Final
 from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.version import VERSION
 from lineagelog.exporters.mapping import ALL, Export, Scope, open_export
-from lineagelog.exporters.nquads import write_nquads
+from lineagelog.exporters.ntriples import write_nquads, write_ntriples
 from lineagelog.exporters.provjson import write_provjson
+from lineagelog.exporters.provjsonld import write_provjsonld
 from lineagelog.exporters.provn import write_provn
+from lineagelog.exporters.provxml import write_provxml
 from lineagelog.exporters.statement import Bundle, Statement
-from lineagelog.exporters.trig import write_trig
+from lineagelog.exporters.turtle import write_trig, write_turtle
 from lineagelog.exporters.vocabulary import DEFAULT_BASE
 from lineagelog.projections.reader import Reader
 
@@ -45,8 +47,12 @@ FORMATS: Final[Mapping[str, Format]] = {
     for format_ in (
         Format("prov-json", ".json", "application/json", write_provjson),
         Format("prov-n", ".provn", "text/provenance-notation", write_provn),
+        Format("prov-xml", ".provx", "application/provenance+xml", write_provxml),
+        Format("prov-jsonld", ".jsonld", "application/ld+json", write_provjsonld),
         Format("trig", ".trig", "application/trig", write_trig),
+        Format("turtle", ".ttl", "text/turtle", write_turtle),
         Format("n-quads", ".nq", "application/n-quads", write_nquads),
+        Format("n-triples", ".nt", "application/n-triples", write_ntriples),
     )
 }
 """Every format, by name."""
@@ -90,7 +96,7 @@ def export(
     Args:
         reader: One consistent view of the store (`Database.snapshot()`).
         out: A binary file; it is not closed.
-        format: Name in `FORMATS`: `prov-json`, `prov-n`, `trig` or `n-quads`.
+        format: Name in `FORMATS`.
         scope: What to export.
         head_position: Last position of the log in that view.
         head_root: Merkle tree head at that position.

@@ -54,7 +54,7 @@ class _Check(NamedTuple):
     @property
     def name(self) -> Name:
         """Name of the activity."""
-        return Name(f"checking:{self.position}")
+        return Name(f"checking:e{self.position}")
 
 
 class FixityMapper:
@@ -83,7 +83,7 @@ class FixityMapper:
         """Hand out what each check looked at."""
         role = ((v.ROLE, v.CHECKED),)
         for check in self._checks():
-            yield Usage(Name(f"usage:{check.position}"), check.name, check.used, Moment(check.at), role)
+            yield Usage(Name(f"usage:e{check.position}"), check.name, check.used, Moment(check.at), role)
 
     def communications(self) -> Iterator[Statement]:
         """Hand out which run each check was part of."""
@@ -97,7 +97,7 @@ class FixityMapper:
         for check in self._checks():
             user = self._users.get(check.actor_id or "")
             if user is not None:
-                yield Association(Name(f"association:{check.position}"), check.name, user, None, role)
+                yield Association(Name(f"association:e{check.position}"), check.name, user, None, role)
 
     def _checks(self) -> Iterator[_Check]:
         for row in rows_of(self._reader, _VERIFICATIONS, self._artifacts):

@@ -267,11 +267,11 @@ def open_export(
     if part is not None:
         depth = "" if scope.max_depth is None else f"-{scope.max_depth}"
         suffix = f"{scope.kind}-{v.local_name(scope.uid)}-{scope.direction}{depth}"
-    slug = f"{head_position}-{suffix}"
+    slug = f"e{head_position}-{suffix}"
     description = _Description(
         bundle=Name(f"export:{slug}"),
         activity=Name(f"exporting:{slug}"),
-        log=Name(f"log:{head_position}"),
+        log=Name(f"log:e{head_position}"),
         software=software,
         scope=scope,
         title=str(title),
@@ -679,13 +679,13 @@ class _Mapper:
             if run is not None and (self._runs is None or run_id in self._runs):
                 activity = Name(f"run:{v.local_name(run)}")
             attributes = role if activity else ()
-            yield Generation(Name(f"generation:{position}"), entity, activity, moment(created_at), attributes)
+            yield Generation(Name(f"generation:e{position}"), entity, activity, moment(created_at), attributes)
 
     def _usages(self) -> Iterator[Statement]:
         for position, run, artifact_id, artifact, at, role, how in self._rows(_USAGES, self._runs):
             if self._artifacts is None or artifact_id in self._artifacts:
                 yield Usage(
-                    Name(f"usage:{position}"),
+                    Name(f"usage:e{position}"),
                     Name(f"run:{v.local_name(run)}"),
                     Name(f"artifact:{v.local_name(artifact)}"),
                     moment(at),
@@ -768,12 +768,12 @@ class _Mapper:
             if held is not None and not (output_id in held and input_id in held):
                 continue
             yield Derivation(
-                Name(f"derivation:{generation}-{usage}"),
+                Name(f"derivation:e{generation}-{usage}"),
                 Name(f"artifact:{v.local_name(output)}"),
                 Name(f"artifact:{v.local_name(input_)}"),
                 Name(f"run:{v.local_name(run)}"),
-                Name(f"generation:{generation}"),
-                Name(f"usage:{usage}"),
+                Name(f"generation:e{generation}"),
+                Name(f"usage:e{usage}"),
             )
 
     def _transform_specializations(self) -> Iterator[Statement]:

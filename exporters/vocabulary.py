@@ -196,7 +196,7 @@ CHECKED: Final = Name("ll:checked")
 KNOWN_ROLES: Final = {"input": Name("ll:input"), "output": Name("ll:output")}
 """Roles every store knows; others get IRIs within the store."""
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
+_PLAIN: Final = re.compile(r"(?=[0-9-]*[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 
 def store_prefixes(base: str, store_uid: str) -> dict[str, str]:
@@ -216,9 +216,10 @@ def local_name(uid: str) -> str:
     """Turn a uid into the last part of an IRI.
 
     A uid is letters, digits and single hyphens and stays as it is. Anything else, which a foreign log might hold, is written as
-    `x--` and the hexadecimal digits of its UTF-8 form, so that two uids never share an IRI.
+    `x--` and the hexadecimal digits of its UTF-8 form, so that two uids never share an IRI. So is a uid without a letter, for
+    XML can write no name for it (Namespaces in XML 3: what follows the namespace begins with a letter).
     """
-    if uid.isascii() and uid.isalnum():
+    if uid.isascii() and uid.isalnum() and not uid.isdigit():
         return uid
     if _PLAIN.fullmatch(uid):
         return uid

@@ -42,7 +42,8 @@ def export(
     Args:
         store: The store.
         path: File to write; it is replaced when the export is complete.
-        format: `prov-json`, `prov-n`, `trig` or `n-quads`; told by the suffix of the file by default.
+        format: `prov-json`, `prov-n`, `prov-xml`, `prov-jsonld`, `trig`, `turtle`, `n-quads` or `n-triples`; told by the suffix of
+            the file by default.
         subject: An artifact, run or transform, or its uid: only what belongs to its lineage; everything by default.
         direction: Which way lineage is followed from the subject: `upstream`, `downstream` or `both`.
         record: Record the export as an event.

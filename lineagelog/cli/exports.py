@@ -44,7 +44,9 @@ def export(
     format_: Annotated[
         str | None,
         typer.Option(
-            "--format", help="prov-json, prov-n, trig or n-quads; by default told by .json, .provn, .trig or .nq."
+            "--format",
+            help="prov-json, prov-n, prov-xml, prov-jsonld, trig, turtle, n-quads or n-triples; by default told by .json, .provn, "
+            ".provx, .jsonld, .trig, .ttl, .nq or .nt.",
         ),
     ] = None,
 ) -> None:

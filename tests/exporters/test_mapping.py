@@ -132,7 +132,7 @@ def test_a_derivation_names_activity_generation_and_usage_or_none(statements: li
         assert usage.entity == derivation.used_entity
         assert derivation.activity == generation.activity == usage.activity
         # The position in the log is part of the name: what was read later cannot have been a source.
-        assert int(usage.id.partition(":")[2]) < int(generation.id.partition(":")[2])
+        assert int(usage.id.partition(":e")[2]) < int(generation.id.partition(":e")[2])
     pairs = {(derivation.generated_entity, derivation.used_entity) for derivation in derivations if derivation.activity}
     assert {(TABLE, RAW), (TABLE, FOLDER), (TABLE2, RAW), (TABLE2, TABLE)} <= pairs
     assert (TABLE, TABLE) not in pairs
@@ -170,7 +170,7 @@ def test_an_invalidation_follows_generation_and_usages(statements: list[Any]) ->
 
 
 def position(name: str) -> int:
-    return int(name.rpartition(":")[2].partition("-")[0])
+    return int(name.rpartition(":e")[2].partition("-")[0])
 
 
 def test_a_version_revises_the_one_before_and_specialises_its_family(statements: list[Any]) -> None:
@@ -394,7 +394,7 @@ def test_what_was_taken_back_was_invalidated_by_who_did_it_why(statements: list[
         entity, activity = entities[name], activities[invalidation.activity]
         # Each ended once, after it began, within the activity that ended it (constraints 25, 34 and 36).
         assert generated[name].time <= invalidation.time == activity.start == activity.end
-        assert int(generated[name].activity.partition(":")[2]) < int(activity.id.partition(":")[2])
+        assert int(generated[name].activity.partition(":e")[2]) < int(activity.id.partition(":e")[2])
         what = values(entity, "oa:hasTarget")[0], (values(entity, "oa:hasBody") or values(entity, "ll:value"))[0]
         found[*what, associated.get(activity.id), informed.get(activity.id), *values(activity, "ll:reason")] += 1
     ada, bob = "user:Ada00001", "user:Bob00001"

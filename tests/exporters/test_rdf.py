@@ -1,4 +1,4 @@
-"""TriG and N-Quads hold the same quads, which two parsers read alike and SPARQL finds."""
+"""TriG and N-Quads hold the same quads, Turtle and N-Triples the same triples; two parsers read them alike."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.exporters.mapping import ALL, Export, Scope
-from lineagelog.exporters.nquads import write_nquads
+from lineagelog.exporters.ntriples import write_nquads, write_ntriples
 from lineagelog.exporters.statement import Bundle, Entity, Name
-from lineagelog.exporters.trig import write_trig
+from lineagelog.exporters.turtle import write_trig, write_turtle
 from lineagelog.exporters.vocabulary import store_prefixes
 
 PROV = "http://www.w3.org/ns/prov#"
@@ -27,7 +27,10 @@ RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 def _quads(data: bytes, fmt: str) -> set[Any]:
     import pyoxigraph
 
-    format_ = {"trig": pyoxigraph.RdfFormat.TRIG, "n-quads": pyoxigraph.RdfFormat.N_QUADS}[fmt]
+    formats = pyoxigraph.RdfFormat
+    format_ = {
+        "trig": formats.TRIG, "n-quads": formats.N_QUADS, "turtle": formats.TURTLE, "n-triples": formats.N_TRIPLES,
+    }[fmt]  # fmt: skip
     return set(pyoxigraph.parse(io.BytesIO(data), format_))
 
 
@@ -36,6 +39,41 @@ def test_trig_and_n_quads_hold_the_same_quads(rich: EventLog, scope: Scope, expo
     trig, nquads = (_quads(exporting(rich, fmt, scope), fmt) for fmt in ("trig", "n-quads"))
     assert len(trig) > 250
     assert trig == nquads
+
+
+def test_triples_are_the_quads_without_their_graphs(memory: Any, exporting: Any) -> None:
+    quads = {quad.triple for quad in _quads(exporting(memory.log, "n-quads"), "n-quads")}
+    for fmt in ("turtle", "n-triples"):
+        assert {quad.triple for quad in _quads(exporting(memory.log, fmt), fmt)} == quads
+
+
+def test_json_ld_says_the_qualified_part_of_the_quads(memory: Any, exporting: Any) -> None:
+    import pyoxigraph
+
+    data = io.BytesIO(exporting(memory.log, "prov-jsonld"))
+    ours = list(pyoxigraph.parse(data, pyoxigraph.RdfFormat.JSON_LD))
+    quads = _quads(exporting(memory.log, "n-quads"), "n-quads")
+    # Relations without a name are blank nodes in PROV-JSONLD and direct properties in the others; those have both of the rest.
+    named = {quad for quad in ours if isinstance(quad.subject, pyoxigraph.NamedNode)}
+    named = {quad for quad in named if not isinstance(quad.object, pyoxigraph.BlankNode)}
+    assert len(named) > 800
+    assert _integers_alike(named) <= _integers_alike(quads)
+    direct = {PROV + name for name in (
+        "used", "wasGeneratedBy", "wasInvalidatedBy", "wasInformedBy", "wasAssociatedWith", "actedOnBehalfOf", "wasDerivedFrom",
+        "wasAttributedTo", "specializationOf", "hadMember", "wasRevisionOf", "generatedAtTime", "invalidatedAtTime",
+    )}  # fmt: skip
+    lost = {quad.predicate.value for quad in _missing(quads, named)}
+    assert lost <= direct
+
+
+def _integers_alike(quads: set[Any]) -> set[str]:
+    """Write quads as text; which integer type a number has depends on the format."""
+    return {re.sub(r"XMLSchema#(int|long)>", "XMLSchema#integer>", str(quad)) for quad in quads}
+
+
+def _missing(quads: set[Any], among: set[Any]) -> list[Any]:
+    held = _integers_alike(among)
+    return [quad for quad in quads if not _integers_alike({quad}) <= held]
 
 
 def test_another_parser_reads_the_same_quads(memory: Any, exporting: Any) -> None:
@@ -60,7 +98,7 @@ def test_there_are_no_blank_nodes(memory: Any, exporting: Any) -> None:
 def test_the_bundle_is_a_graph_that_the_default_graph_describes(memory: Any, exporting: Any) -> None:
     import pyoxigraph
 
-    graph = pyoxigraph.NamedNode(f"{ID}/export/{memory.log.head().position}-all")
+    graph = pyoxigraph.NamedNode(f"{ID}/export/e{memory.log.head().position}-all")
     quads = _quads(exporting(memory.log, "trig"), "trig")
     assert {quad.graph_name for quad in quads} == {graph, pyoxigraph.DefaultGraph()}
     outside = {quad for quad in quads if quad.graph_name == pyoxigraph.DefaultGraph()}
@@ -120,13 +158,13 @@ def test_literals_have_their_types(memory: Any, exporting: Any) -> None:
     number=st.integers(-(2**70), 2**70),
     double=st.floats(),
 )
-@pytest.mark.parametrize("fmt", ["trig", "n-quads"])
+@pytest.mark.parametrize("fmt", ["trig", "n-quads", "turtle", "n-triples"])
 def test_any_value_reads_back(fmt: str, text: str, number: int, double: float) -> None:
     bundle = Name("export:1-all")
     attributes = ((Name("ll:text"), text), (Name("ll:number"), number), (Name("ll:double"), double))
     statements = [Entity(bundle), Bundle(bundle), Entity(Name("artifact:1"), attributes)]
     prefixes = store_prefixes('https://example.org/"<> {é}', "S1")
-    write = {"trig": write_trig, "n-quads": write_nquads}[fmt]
+    write = {"trig": write_trig, "n-quads": write_nquads, "turtle": write_turtle, "n-triples": write_ntriples}[fmt]
     data = "".join(write(Export(prefixes, bundle, {}, iter(statements)))).encode()
     found = {quad.predicate.value.rpartition("#")[2]: quad.object for quad in _quads(data, fmt)}
     assert found["text"].value == text

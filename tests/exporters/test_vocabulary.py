@@ -25,6 +25,11 @@ def test_a_uid_stays_as_it_is() -> None:
     assert local_name("0193b3a4-5c6d-7e8f-9a0b-1c2d3e4f5a6b") == "0193b3a4-5c6d-7e8f-9a0b-1c2d3e4f5a6b"
 
 
+def test_a_name_holds_a_letter_for_xml_to_begin_with() -> None:
+    assert local_name("00000000") == "x--3030303030303030"
+    assert local_name("0000000a") == "0000000a"
+
+
 def test_every_kind_has_a_path_of_its_own() -> None:
     prefixes = store_prefixes("https://example.org/", "S1")
     assert len(set(prefixes.values())) == len(prefixes) == len(KINDS) + len(NAMESPACES)

@@ -1,7 +1,9 @@
-"""Write statements as N-Quads: one line a quad, the bundle as a named graph; for loading in bulk.
+"""Write statements as N-Quads and N-Triples, for loading in bulk: one line a quad, or a triple.
+
+N-Quads have the bundle as a named graph. N-Triples have no graphs: what the bundle holds stands beside what describes it.
 
 References:
-    RDF 1.1 N-Quads, https://www.w3.org/TR/n-quads/
+    RDF 1.1 N-Quads, https://www.w3.org/TR/n-quads/; RDF 1.1 N-Triples, https://www.w3.org/TR/n-triples/
 """
 
 from __future__ import annotations
@@ -15,12 +17,22 @@ from lineagelog.exporters.statement import Bundle, Name
 
 def write_nquads(export: Export) -> Iterator[str]:
     """Hand out the text, one statement at a time."""
+    return _write(export, graphs=True)
+
+
+def write_ntriples(export: Export) -> Iterator[str]:
+    """Hand out the text, one statement at a time."""
+    return _write(export, graphs=False)
+
+
+def _write(export: Export, *, graphs: bool) -> Iterator[str]:
     prefixes = export.prefixes
     predicates: dict[Name, str] = {}
     end = " .\n"
     for statement in export.statements:
         if isinstance(statement, Bundle):
-            end = f" {_iri(export.bundle, prefixes)} .\n"
+            if graphs:
+                end = f" {_iri(export.bundle, prefixes)} .\n"
             continue
         lines = []
         for subject, pairs in describe(statement):

@@ -1,7 +1,9 @@
-"""Write statements as TriG, for people to read: prefixes, one paragraph a subject, the bundle as a named graph.
+"""Write statements as Turtle and TriG, for people to read: prefixes, one paragraph a subject.
+
+TriG has the bundle as a named graph. Turtle has no graphs: what the bundle holds stands beside what describes it.
 
 References:
-    RDF 1.1 TriG, https://www.w3.org/TR/trig/
+    RDF 1.1 Turtle, https://www.w3.org/TR/turtle/; RDF 1.1 TriG, https://www.w3.org/TR/trig/
 """
 
 from __future__ import annotations
@@ -16,18 +18,29 @@ from lineagelog.exporters.xsd import double_text
 
 def write_trig(export: Export) -> Iterator[str]:
     """Hand out the text, one statement at a time."""
+    return _write(export, graphs=True)
+
+
+def write_turtle(export: Export) -> Iterator[str]:
+    """Hand out the text, one statement at a time."""
+    return _write(export, graphs=False)
+
+
+def _write(export: Export, *, graphs: bool) -> Iterator[str]:
     for prefix, iri in export.prefixes.items():
         yield f"@prefix {prefix}: <{iri}> .\n"
     indent = ""
     for statement in export.statements:
         if isinstance(statement, Bundle):
-            yield f"\nGRAPH {export.bundle} {{\n"
-            indent = "    "
+            if graphs:
+                yield f"\nGRAPH {export.bundle} {{\n"
+                indent = "    "
             continue
         for description in describe(statement):
             if description[1]:
                 yield _paragraph(description, indent)
-    yield "}\n"
+    if graphs:
+        yield "}\n"
 
 
 def _paragraph(description: Description, indent: str) -> str:

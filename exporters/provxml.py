@@ -1,0 +1,113 @@
+"""Write statements as PROV-XML, one element a statement.
+
+PROV-XML names things by `xsd:QName`, whose local part begins with a letter. A uid may begin with a digit, so its leading digits
+become part of the namespace, which is declared where the name stands: the IRI is the same as in every other format.
+
+References:
+    PROV-XML, https://www.w3.org/TR/prov-xml/; Namespaces in XML, https://www.w3.org/TR/xml-names/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from lineagelog.exporters import vocabulary as v
+from lineagelog.exporters.mapping import Export
+from lineagelog.exporters.statement import Attributes, Bundle, Day, Moment, Name, Statement, Value
+from lineagelog.exporters.xsd import double_text, integer_type
+
+_XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
+_TIMES: Final = frozenset({"startTime", "endTime", "time"})
+_ORDER: Final = {v.LABEL: 0, v.LOCATION: 1, v.ROLE: 2, v.TYPE: 3}
+"""Place of the attributes of PROV; the schema has them in this order, and all others after them."""
+
+_ESCAPED: Final = re.compile(r"[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
+
+
+def write_provxml(export: Export) -> Iterator[str]:
+    """Hand out the text, one statement at a time."""
+    # The namespace of the XML Schema types has no `#` in XML.
+    prefixes = {**export.prefixes, "xsd": export.prefixes["xsd"].rstrip("#"), "xsi": _XSI}
+    declared = "".join(f'\n  xmlns:{prefix}="{_attribute(iri)}"' for prefix, iri in prefixes.items())
+    yield f'<?xml version="1.0" encoding="UTF-8"?>\n<prov:document{declared}>\n'
+    for statement in export.statements:
+        if isinstance(statement, Bundle):
+            yield f"<prov:bundleContent {_named('prov:id', export.bundle, prefixes)}>\n"
+        else:
+            yield _element(statement, prefixes)
+    yield "</prov:bundleContent>\n</prov:document>\n"
+
+
+def escape(text: str) -> str:
+    """Escape a text for an element; characters that XML 1.0 cannot hold at all become U+FFFD (XML 1.0, 2.2)."""
+    if _ESCAPED.search(text) is None:
+        return text
+    return _ESCAPED.sub(lambda match: _ENTITIES.get(match[0], "\ufffd"), text)
+
+
+def _element(statement: Statement, prefixes: Mapping[str, str]) -> str:
+    keyword = statement.keyword
+    parts = []
+    for field, term in statement.formal:
+        value = getattr(statement, field)
+        if value is None:
+            continue
+        if term in _TIMES:
+            parts.append(f"<prov:{term}>{value}</prov:{term}>")
+        else:
+            parts.append(f"<prov:{term} {_named('prov:ref', value, prefixes)}/>")
+    attributes: Attributes = statement.attributes  # type: ignore[attr-defined]
+    for name, value in sorted(attributes, key=_place):
+        parts.append(_attribute_element(name, value, prefixes))
+    id_ = "" if statement.id is None else f" {_named('prov:id', statement.id, prefixes)}"
+    if not parts:
+        return f"<prov:{keyword}{id_}/>\n"
+    inner = "\n  ".join(parts)
+    return f"<prov:{keyword}{id_}>\n  {inner}\n</prov:{keyword}>\n"
+
+
+def _place(attribute: tuple[Name, Value]) -> int:
+    return _ORDER.get(attribute[0], len(_ORDER))
+
+
+def _attribute_element(name: Name, value: Value, prefixes: Mapping[str, str]) -> str:
+    kind = type(value)
+    if kind is str:
+        return f"<{name}>{escape(value)}</{name}>"  # type: ignore[arg-type]
+    if kind is Name:
+        text, declaration = _qname(value, prefixes)  # type: ignore[arg-type]
+        return f'<{name} xsi:type="xsd:QName"{declaration}>{text}</{name}>'
+    if kind is Moment:
+        type_, text = "xsd:dateTime", str(value)
+    elif kind is Day:
+        type_, text = "xsd:date", str(value)
+    elif kind is bool:
+        type_, text = "xsd:boolean", "true" if value else "false"
+    elif kind is int:
+        type_, text = integer_type(value), str(value)  # type: ignore[arg-type]
+    else:
+        type_, text = "xsd:double", double_text(value)  # type: ignore[arg-type]
+    return f'<{name} xsi:type="{type_}">{text}</{name}>'
+
+
+def _named(attribute: str, name: str, prefixes: Mapping[str, str]) -> str:
+    text, declaration = _qname(name, prefixes)
+    return f'{attribute}="{text}"{declaration}'
+
+
+def _qname(name: str, prefixes: Mapping[str, str]) -> tuple[str, str]:
+    """Write a name, and the declaration of a namespace that it may need."""
+    prefix, _, local = name.partition(":")
+    if local[0].isalpha():
+        return name, ""
+    rest = local.lstrip("0123456789-")
+    digits = local[: len(local) - len(rest)]
+    own = f"{prefix}_{digits}"
+    return f"{own}:{rest}", f' xmlns:{own}="{_attribute(prefixes[prefix] + digits)}"'
+
+
+def _attribute(text: str) -> str:
+    return escape(text).replace('"', "&quot;")
