@@ -7,7 +7,7 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import formats, foundation, registries, storage, validation
+from benchmarks import formats, foundation, history, registries, storage, validation
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -15,9 +15,11 @@ BENCHMARKS = {
     **registries.BENCHMARKS,
     **formats.BENCHMARKS,
     **storage.BENCHMARKS,
+    **history.BENCHMARKS,
     **validation.BENCHMARKS,
 }
-NAMED = {**BENCHMARKS, **registries.LONG}
+LONG = {**registries.LONG, **history.LONG}
+NAMED = {**BENCHMARKS, **LONG}
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"which to run: {', '.join(NAMED)}; by default all but {', '.join(registries.LONG)}",
+        help=f"which to run: {', '.join(NAMED)}; by default all but {', '.join(LONG)}",
     )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(NAMED)

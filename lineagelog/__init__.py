@@ -12,6 +12,7 @@ from lineagelog.domain.version import VERSION
 
 if TYPE_CHECKING:
     from lineagelog import setup as setup
+    from lineagelog.api import as_of as as_of
     from lineagelog.api import close as close
     from lineagelog.api import connect as connect
     from lineagelog.api import current_run as current_run
@@ -61,6 +62,7 @@ _HOMES: Final = {
     "Transform": "transform",
     "ULabel": "label",
     "User": "user",
+    "as_of": "api",
     "close": "api",
     "connect": "api",
     "current_run": "api",

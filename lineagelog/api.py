@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,11 @@ def current_store() -> Store:
 def current_run() -> Run | None:
     """Return the run in which things happen now in the current store, or `None`."""
     return current.current_run(current.current_store())
+
+
+def as_of(point: int | str | datetime) -> Store:
+    """Open the current store as it was at a time or position; see `Store.as_of`."""
+    return current.current_store().as_of(point)
 
 
 def close() -> None:

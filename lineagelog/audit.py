@@ -193,6 +193,7 @@ def seal(store: Store, path: Path | None) -> Checkpoint:
             raise ExportError(
                 f"the checkpoint cannot be written to {path}: {exc}; choose a folder you may write"
             ) from exc
+    store = store.present
     if store.log.database.read_only:
         message.warn(f"{store.name} can only be read here, so this checkpoint is not on record")
         return checkpoint

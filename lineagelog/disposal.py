@@ -117,7 +117,8 @@ def check_usable(artifact: Artifact) -> None:
     Raises:
         ArtifactDeletedError: It was deleted; says by whom, when and why.
     """
-    store = artifact.store
+    # What matters is what has become of its content by now, also to who looks at it as it was.
+    store = artifact.store.present
     row = find_one(store.log.database, schema.ARTIFACTS, id=artifact.id)
     if row is None or row["state"] == LIVE:
         return

@@ -119,8 +119,12 @@ def _scope(store: Store, subject: BaseRecord | str | None, direction: str) -> Sc
 
     if subject is None:
         return ALL
-    record = subject if isinstance(subject, BaseRecord) else find_record(store, subject, _SUBJECTS)
-    record._need_saved("export")
+    if isinstance(subject, BaseRecord):
+        subject._need_saved("export")
+        # A view of the past may not know it yet.
+        record = subject if subject.store is store else find_record(store, subject.uid, _SUBJECTS)
+    else:
+        record = find_record(store, subject, _SUBJECTS)
     return Scope(record.registry.name.lower(), record.uid, direction)  # type: ignore[arg-type]
 
 
@@ -134,6 +138,7 @@ def _head(snapshot: Reader) -> Head:
 
 
 def _record(store: Store, summary: ExportSummary, head: Head) -> None:
+    store = store.present
     if store.log.database.read_only:
         message.warn(f"{store.name} can only be read here, so this export is not on record")
         return

@@ -112,7 +112,7 @@ def _record_trust(artifact: Artifact, fmt: Format) -> None:
     run = current.current_run(artifact.store)
     fact = ArtifactTrusted(format=fmt.name, how="load")
     run_id = run.id if run is not None else None
-    artifact.store.append_next(schema.ARTIFACTS, artifact.id, lambda _: fact, run=run_id)
+    artifact.store.present.append_next(schema.ARTIFACTS, artifact.id, lambda _: fact, run=run_id)
 
 
 def open_content(artifact: Artifact, mode: str | None) -> Any:

@@ -88,6 +88,7 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
         RunClosedError: The run they belong to has ended.
         StoreUnavailableError: The database cannot be reached.
     """
+    store.check_is_present()
     with ExitStack() as stack:
         names = _label(artifacts)
         with byte_progress(f"hashing {names}", partial(_total_bytes, artifacts)):

@@ -102,6 +102,7 @@ class Storage(BaseRecord):
         show_tree(read_tree(self.store.storage_backend(self.id), max_depth=max_depth, max_files=max_files))
 
     def _save_new(self) -> None:
+        self.store.check_is_present()
         for row in find(self.store.log.database, schema.STORAGES):
             # The store's own folder is recorded as such, not by its path.
             if row["root"] == self.root or (

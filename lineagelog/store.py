@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -83,10 +83,11 @@ class Store:
         address: What opens it again: its folder, or the URL of its database; empty for a store in memory.
         session: Who acts on it in this process.
         closed: It was closed.
+        present: The store itself, if this is a view of it as it was earlier (`as_of`); else this object.
     """
 
-    def __init__(self, log: EventLog, folder: Path | None, address: str = "") -> None:
-        """Use `Store.open` or `Store.create`."""
+    def __init__(self, log: EventLog, folder: Path | None, address: str = "", *, present: Store | None = None) -> None:
+        """Use `Store.open`, `Store.create` or `Store.as_of`."""
         # The log itself names the store, so that it can be opened, checked and rebuilt whatever became of the tables.
         created = next(log.read(event_id=CREATED_EVENT_ID, limit=1), None)
         if created is None or not isinstance(created.fact, StoreCreated):
@@ -105,7 +106,8 @@ class Store:
         self.uid = created.fact.uid
         self.name = created.fact.name
         self.closed = False
-        self.session = Session(self)
+        self.present = present if present is not None else self
+        self.session: Session = present.session if present is not None else Session(self)
         self._registries: dict[str, type[BaseRecord]] = {}
         self._storages: dict[str, StorageBackend] = {}
 
@@ -243,6 +245,41 @@ class Store:
         location.remember_store(store.id, store.name, where)
         return store
 
+    def as_of(self, point: int | str | datetime) -> Store:
+        """Open the store as it was at a position of its log or a time; see `lineagelog/past.py`.
+
+        Every question can be asked of the view: queries, search, `describe()`, lineage, pictures, history, exports, SPARQL. It
+        cannot be changed. The content of artifacts is read from where it is stored now.
+
+        Args:
+            point: Position of the last event to be seen, or a time such as `2026-05-01T12:00Z`, which means the last event
+                recorded at or before it; UTC if it names no zone.
+
+        Raises:
+            InvalidValueError: There was no store yet, or the point lies in the future.
+            LogCorruptError: The events up to there are not those that were recorded.
+        """
+        from lineagelog.past import as_of
+
+        return as_of(self, point)
+
+    @property
+    def is_past(self) -> bool:
+        """This is a view of a store as it was earlier."""
+        return self.present is not self
+
+    def check_is_present(self) -> None:
+        """Refuse to change a view of the past, before anything is done for it.
+
+        Raises:
+            StoreReadOnlyError: This is one.
+        """
+        if self.is_past:
+            raise StoreReadOnlyError(
+                f"{self.log.database.name} is a view of the past, which cannot be changed; nothing was recorded. Make the "
+                "change in the store as it is now"
+            )
+
     def close(self) -> None:
         """Close the store's database; the object is not used afterwards."""
         if not self.closed:
@@ -262,6 +299,7 @@ class Store:
             DomainError: `force` was not given.
             StoreReadOnlyError: The store cannot be written.
         """
+        self.check_is_present()
         roots = [backend.root for backend in self._all_backends()]
         left = f"the content of {find_count(self)} artifacts under {', '.join(roots)}"
         if not force:
@@ -354,7 +392,8 @@ class Store:
     @property
     def user(self) -> user_.User:
         """The user who acts on the store in this process."""
-        return self.User._from_id(self.session.actor)
+        # Who looks at the past may have been registered since.
+        return self.present.User._from_id(self.session.actor)
 
     @property
     def storage(self) -> storage_.Storage:
@@ -386,6 +425,7 @@ class Store:
             UserNotFoundError: The handle is not known and neither name nor email was given; the attempt is recorded.
             InvalidValueError: The handle is not acceptable.
         """
+        self.check_is_present()
         self.session.login(handle, name=name, email=email)
         if keep:
             location.keep_login(self.id, location.Login(handle, self.session.id))
@@ -397,6 +437,7 @@ class Store:
         Args:
             keep: Also end a log-in that was kept for later processes.
         """
+        self.check_is_present()
         self.session.logout(kept=keep)
         if keep:
             location.keep_login(self.id, None)
@@ -407,6 +448,7 @@ class Store:
         """Put a fact into the envelope of this moment: who acts now, in which run, why."""
         from lineagelog.current import current_run
 
+        self.check_is_present()
         if run is None:
             active = current_run(self)
             run = active.id if active is not None else None
@@ -466,6 +508,7 @@ class Store:
         guard: Guard | None = None,
     ) -> list[RecordedEvent]:
         """Append the next events of a record, all or none; see `append_next`, and `EventLog.append` for `guard`."""
+        self.check_is_present()
         for attempt in range(_RETRIES):
             row = find_one(self.log.database, table, id=record_id)
             if row is None:
@@ -589,6 +632,7 @@ class Store:
         """Hold stored content against its record, and look for what belongs to no artifact; see `lineagelog/fixity.py`."""
         from lineagelog.fixity import check_storage
 
+        self.check_is_present()
         return check_storage(self, storage, content=content)
 
     def collect_orphans(
@@ -601,6 +645,7 @@ class Store:
         """Remove stored objects that belong to no artifact; see `lineagelog/orphans.py`."""
         from lineagelog.orphans import collect_orphans
 
+        self.check_is_present()
         return collect_orphans(self, storage, older_than=older_than, dry_run=dry_run)
 
     def checkpoint(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
@@ -663,6 +708,8 @@ class Store:
 
     def __repr__(self) -> str:
         where = self.folder or self.log.database.name
+        if self.is_past:
+            where = f"{where} as of event {self.log.head().position}"
         return f"Store(uid={self.uid!r}, name={self.name!r}, location={str(where)!r})"
 
     def __enter__(self) -> Store:

@@ -49,12 +49,20 @@ class SQLiteDatabase(Database):
 
     dialect: Dialect = "sqlite"
 
-    def __init__(self, path: Path | None, *, create: bool = False, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        create: bool = False,
+        read_only: bool = False,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+    ) -> None:
         """Open a database.
 
         Args:
             path: The file; `None` for a private database in memory.
             create: Make the file if it does not exist, readable by its owner only.
+            read_only: Nobody writes the file any more, so that it is read without locks.
             lock_timeout_s: Longest wait for the write lock, seconds.
 
         Raises:
@@ -89,7 +97,7 @@ class SQLiteDatabase(Database):
             raise StoreUnavailableError(
                 f"the database {path} cannot be reached: {exc.strerror}; check the path and its permissions"
             ) from exc
-        self.read_only = not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        self.read_only = read_only or not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
         self._connection()
 
     def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:

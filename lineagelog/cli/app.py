@@ -33,6 +33,16 @@ _StoreOption = Annotated[
 _JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 _QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no remarks and no progress.")]
 
+_AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME|POSITION",
+        help="See the store as it was: 2026-05-01T12:00 (UTC), a date (its first moment), how long ago (2h, 3d), or the number "
+        "of an event.",
+    ),
+]
+
 _MODULES: Final = ("stores", "programs", "logs", "records", "disposal", "exports", "audits", "storages", "caches")
 """Modules of the commands, in the order of the help."""
 
@@ -55,24 +65,44 @@ class Call:
     Attributes:
         address: Store that was named, `None` for the one that is found by itself.
         out: Where results go.
+        as_of: Time or position of which the store is to be seen, `None` for the present.
     """
 
     address: str | None
     out: Output
+    as_of: str | None = None
 
     @contextmanager
     def store(self) -> Iterator[Store]:
-        """Open the store to work on."""
+        """Open the store to work on, as it was at the time or position that was named."""
         from lineagelog import api, current
 
         before = current._store
         current.set_current_store(None)
         opened = api.connect(self.address) if self.address is not None else current.current_store()
         try:
-            yield opened
+            if self.as_of is None:
+                yield opened
+            else:
+                with _as_of(opened, self.as_of) as past:
+                    yield past
         finally:
             opened.close()
             current.set_current_store(before)
+
+
+def _as_of(store: Store, text: str) -> Store:
+    """Open a store as it was, and say as of when that is."""
+    from datetime import UTC, datetime
+
+    from lineagelog import message
+    from lineagelog.cli.moments import read_moment
+
+    now = datetime.now(UTC)
+    past = store.as_of(int(text) if text.isdecimal() else read_moment(text, "--as-of", now=now))
+    head = past.log.head().position
+    message.info(f"as of event {head}, recorded at {next(past.events(up_to=head, after=head - 1)).recorded_at}")
+    return past
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +165,16 @@ def _shared(
     context.obj = {"store": store, "json": json, "quiet": quiet}
 
 
-def command(name: str, *, examples: Sequence[str], json: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    name: str, *, examples: Sequence[str], json: str, as_of: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command: its docstring is the help, its parameters are the options.
 
     Args:
         name: Name of the command: one word, or two, the first of which is one of `_GROUPS` or `_COMMANDS_WITH_MORE`.
         examples: Command lines for the help; the tests run them.
         json: What `--json` prints, for the help.
+        as_of: It only reads, and can be asked about the past with `--as-of`.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -149,9 +182,13 @@ def command(name: str, *, examples: Sequence[str], json: str) -> Callable[[Calla
         group, _, own_name = name.rpartition(" ")
         text, epilog = inspect.getdoc(function), _help_end(COMMANDS[name])
         if name in _COMMANDS_WITH_MORE:
-            _group(name).callback(invoke_without_command=True, help=text, epilog=epilog)(_with_shared(function))
+            _group(name).callback(invoke_without_command=True, help=text, epilog=epilog)(
+                _with_shared(function, as_of=as_of)
+            )
         else:
-            (_group(group) if group else app).command(own_name, help=text, epilog=epilog)(_with_shared(function))
+            (_group(group) if group else app).command(own_name, help=text, epilog=epilog)(
+                _with_shared(function, as_of=as_of)
+            )
         return function
 
     return register
@@ -196,7 +233,7 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else exits.DONE
 
 
-def _with_shared(function: Callable[..., None]) -> Callable[..., None]:
+def _with_shared(function: Callable[..., None], *, as_of: bool) -> Callable[..., None]:
     """Give a command the shared options, and a `Call` made of them as its first argument."""
     hints = get_type_hints(function, include_extras=True)
     own = [
@@ -208,6 +245,8 @@ def _with_shared(function: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(name, keyword, default=default, annotation=annotation)
         for name, (annotation, default) in _SHARED.items()
     ]
+    if as_of:
+        shared.append(inspect.Parameter("as_of", keyword, default=None, annotation=_AsOfOption))
     context = inspect.Parameter("context", keyword, annotation=typer.Context)
     parameters = [context, *(parameter.replace(kind=keyword) for parameter in own), *shared]
 
@@ -219,8 +258,9 @@ def _with_shared(function: Callable[..., None]) -> Callable[..., None]:
             # Another command follows, and this one is but the beginning of its name.
             root.obj = shared
             return
+        point = values.pop("as_of", None)
         store, json, quiet = shared.values()
-        code = _guarded(function, Call(store, Output(json=json, quiet=quiet)), values)
+        code = _guarded(function, Call(store, Output(json=json, quiet=quiet), point), values)
         if code:
             raise typer.Exit(code)
 

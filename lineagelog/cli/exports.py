@@ -28,7 +28,9 @@ _TIMEOUT_S = 60.0
         "prov export --all -o provenance.json",
         "prov export --subject UID --format trig -o lineage.trig",
         "prov export --subject UID --direction both --format prov-n -o lineage.provn --json",
+        "prov export --all --as-of 8 -o as-of-8.json",
     ),
+    as_of=True,
     json="one object: `path`, `format`, `scope`, `bundle` (IRI), `n_statements`, `counts` (by kind of statement), `left_out`.",
 )
 def export(
@@ -134,7 +136,9 @@ def validate(
         'prov query "SELECT ?run ?data WHERE { ?run prov:used ?data }"',
         'prov query "ASK { ?data a prov:Entity }" --json',
         'prov query "SELECT (count(*) AS ?n) WHERE { ?s ?p ?o }" --on provenance.trig --csv',
+        'prov query "SELECT ?data WHERE { ?data a prov:Entity }" --as-of 8',
     ),
+    as_of=True,
     json="for SELECT one object a line, variable to value; for ASK one object: `answer`; for CONSTRUCT and DESCRIBE one object: "
     "`turtle`.",
 )
@@ -160,6 +164,8 @@ def query(
         raise typer.BadParameter("give the question either as an argument or with -f FILE")
     question = sparql if sparql is not None else _read(file)  # type: ignore[arg-type]
     if on is not None:
+        if call.as_of is not None:
+            raise typer.BadParameter("--as-of is about the store; an export given with --on is of one moment already")
         from lineagelog.exporters.sparql import query as ask
 
         result = ask(on, question, timeout_s=timeout)

@@ -31,7 +31,9 @@ ENTRY_KEYS: Final = (
         "prov log --what ArtifactRegistered --all --oldest-first",
         "prov log --record UID --json",
         "prov log --run RUN_UID --what input",
+        "prov log --as-of 8",
     ),
+    as_of=True,
     json=f"one object a line: {ENTRY_KEYS}.",
 )
 def log(

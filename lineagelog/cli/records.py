@@ -59,7 +59,8 @@ _Uid = Annotated[str, typer.Argument(metavar="UID", help="Uid of the record, or 
 
 @command(
     "show",
-    examples=("prov show UID", "prov show UID --json"),
+    examples=("prov show UID", "prov show UID --as-of 12", "prov show UID --json"),
+    as_of=True,
     json=f"one object: `registry`, `id`, the fields of the record, `created_by` (handle), and `history`, a list of: {ENTRY_KEYS}.",
 )
 def show(call: Call, uid: _Uid) -> None:
@@ -159,7 +160,12 @@ def _listing(of: _Listing) -> Callable[..., None]:
     )
     return command(
         of.name,
-        examples=(f"prov {of.name}", f"prov {of.name} --where {of.example} --json"),
+        examples=(
+            f"prov {of.name}",
+            f"prov {of.name} --where {of.example} --json",
+            f"prov {of.name} --as-of 8",
+        ),
+        as_of=True,
         json="one object a line: `registry`, `id`, the fields of the record, `created_by` (handle).",
     )(listing)
 
@@ -241,7 +247,9 @@ _listing(
         "prov lineage UID -o lineage.svg",
         "prov lineage UID -o lineage.pdf",
         "prov lineage UID --direction upstream --depth 2 --json",
+        "prov lineage UID --as-of 12",
     ),
+    as_of=True,
     json="one object a line, for each edge in the direction of data flow, nearest first: `source` and `target` (uids), `kind`, "
     "`role`, `depth`, `artifact_key`, `transform_key`, `at`, `position`; with -o one object: `path`.",
 )

@@ -185,7 +185,8 @@ def whoami(call: Call) -> None:
 
 @command(
     "info",
-    examples=("prov info", "prov info --json"),
+    examples=("prov info", "prov info --as-of 8", "prov info --json"),
+    as_of=True,
     json="one object: `name`, `uid`, `id`, `location`, `database`, `address`, `read_only`, `user`, `storage`, `counts` (by "
     "registry), `position`, `root`, `database_bytes`, `content_bytes`, `created_at`, `software`.",
 )

@@ -502,3 +502,26 @@ def test_validate_says_which_constraint_which_records_break(prov: Any, working_d
     assert prov("validate", "good.provn", "--max-statements", "2").code == exits.REFUSED
     assert "choose one of: prov-json" in prov("validate", "good.provn", "--format", "pdf").err
     assert prov("validate", "good.provn", "--format", "trig").code == exits.REFUSED
+
+
+def test_the_past_is_shown_as_it_was_and_said_to_be(prov: Any, story: Any) -> None:
+    entries = prov("log", "--record", story.raw, "--oldest-first", "--json").objects
+    corrected = next(entry["position"] for entry in entries if entry["event"] == "ArtifactUpdated")
+    assert prov("show", story.raw, "--json").object["description"] == "iris flowers"
+    result = prov("show", story.raw, "--as-of", corrected - 1, "--json")
+    assert result.object["description"] == "flowers"
+    assert f"as of event {corrected - 1}, recorded at 20" in result.err
+    assert prov("artifacts", "--as-of", corrected - 1, "-q", "--json").err == ""
+    at = prov("log", "--limit", 1, "--json").object["at"]
+    assert prov("info", "--as-of", at, "--json").object["position"] == len(prov("log", "--all", "--json").objects)
+    before = prov("log", "--all").out
+    for point, match in (
+        ("9999", "has the events 1 to"),
+        ("2999-01-01", "lies in the future"),
+        ("3 moons", "is no time"),
+    ):
+        result = prov("runs", "--as-of", point)
+        assert (result.code, result.out) == (exits.REFUSED, "")
+        assert match in result.err
+    assert prov("query", "ASK { ?s ?p ?o }", "--on", "x.nq", "--as-of", "5").code == exits.USAGE
+    assert prov("log", "--all").out == before

@@ -1,0 +1,58 @@
+"""Looking back: a store as of an earlier event, the first time and again, on SQLite."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks.foundation import _append_history, empty_store
+from benchmarks.measure import Figure, median_seconds, seconds
+from lineagelog import Store
+from lineagelog.preferences import settings
+
+
+def as_of(n: int = 100_000) -> Iterator[Figure]:
+    """Open a store as of its middle and as of a little later, and count its artifacts each time."""
+    with empty_store() as store, tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        settings.cache_dir = Path(folder)
+        _append_history(store, n)
+        middle = n // 2
+
+        def look(position: int) -> None:
+            with store.as_of(position) as past:
+                assert past.Artifact.count() > 0
+
+        first = seconds(partial(look, middle))
+        again = median_seconds(partial(look, middle), 5)
+        nearby = seconds(partial(look, middle + n // 100))
+        with Store.open(str(store.folder)) as other:
+            # Another process has to find out for itself that the view is right.
+            unseen = seconds(lambda: other.as_of(middle).close())
+        whole = seconds(partial(look, n))
+        settings.cache_dir = None
+    yield Figure(
+        f"as of event {middle:,} of {n:,}, first",
+        f"{first:.1f} s",
+        "5 s for 100,000 events",
+        f"{middle / first:,.0f} events/s",
+        first <= 5 * n / 100_000,
+    )
+    yield Figure(
+        "the same again", f"{again * 1e3:.0f} ms", "50 ms", f"in another process {unseen * 1e3:.0f} ms", again <= 0.05
+    )
+    yield Figure(
+        f"as of {n // 100:,} events later",
+        f"{nearby:.1f} s",
+        "a tenth of the first",
+        "built on the one before",
+        nearby < first / 10,
+    )
+    yield Figure(f"as of event {n:,}, built on these", f"{whole:.1f} s", "", "", True)
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"as-of": as_of}
+
+LONG: dict[str, Callable[[], Iterator[Figure]]] = {"as-of-million": partial(as_of, 1_000_000)}
+"""Benchmarks that take minutes, run if they are named."""
