@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lineagelog import message
 from lineagelog.annotated import AnnotatedRecord
+from lineagelog.definition import hint_similar
 from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated, collection_hash
 from lineagelog.domain.errors import ConstraintError, InvalidValueError
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, new_id, new_uid, versioned_uid
@@ -132,8 +133,10 @@ class Collection(AnnotatedRecord):
             if run is not None:
                 check_run_open(reader, run.id)
 
-        for _ in range(_RETRIES):
+        for attempt in range(_RETRIES):
             latest = self._latest()
+            if latest is None and attempt == 0:
+                hint_similar(self.store, "Collection", "key", self.key)
             members = list(choose(latest))
             content = collection_hash(self._hashes(members))
             if latest is not None and latest["hash"] == content and self.version in (None, latest["version"]):

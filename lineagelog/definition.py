@@ -26,6 +26,7 @@ T = TypeVar("T", bound="TypedDefinition")
 _RETRIES: Final = 20
 _SIMILAR: Final = 0.85
 _MAX_COMPARED: Final = 2000
+_MAX_READ: Final = 10_000
 
 
 class Definition(BaseRecord):
@@ -228,29 +229,49 @@ def near_names(name: str, others: Iterable[str], *, count: int = 3, least: float
     return [other for _, other in sorted(found)[:count]]
 
 
-def hint_similar(store: Store, registry: str, field: str, name: str) -> None:
-    """Point out that something with nearly the same name exists: one query, over the newest names of about this length."""
+def hint_similar(
+    store: Store, registry: str, field: str, name: str, *, start: str = "", end: str = "", least: float = _SIMILAR
+) -> None:
+    """Point out that something with nearly the same name exists: one query, over the newest names of about this length.
+
+    Args:
+        store: Where to look.
+        registry: Name of the registry.
+        field: Its field that holds the name.
+        name: The name.
+        start: Only names that begin with this are compared, by what follows.
+        end: Only names that end with this are compared, by what comes before.
+        least: Least likeness, from 0 to 1.
+    """
     if not message.would_say(message.INFO):
         return
     from lineagelog.projections.registry import REGISTRIES
 
     table = REGISTRIES[registry].table
     column = table.column(field).name
+    around = len(start) + len(end)
     # Texts that differ more than this in length cannot be that similar.
-    shortest, longest = int(len(name) * 0.7), int(len(name) * 1.4) + 1
+    shortest, longest = int((len(name) - around) * 0.7) + around, int((len(name) - around) * 1.4) + 1 + around
     rows = store.log.database.read(
-        f"SELECT {column}, uid FROM {table.name} WHERE length({column}) BETWEEN ? AND ? "  # noqa: S608 - names from the schema only
-        f"ORDER BY position DESC LIMIT {_MAX_COMPARED}",
-        (shortest, longest),
+        f"SELECT {column}, uid FROM "  # noqa: S608 - names from the schema only
+        f"(SELECT {column}, uid, position FROM {table.name} ORDER BY position DESC LIMIT {_MAX_READ}) AS newest "
+        f"WHERE length({column}) BETWEEN ? AND ? AND substr({column}, 1, ?) = ? ORDER BY position DESC LIMIT {_MAX_COMPARED}",
+        (shortest, longest, len(start), start),
     )
-    uids = {str(other): str(uid) for other, uid in reversed(rows)}
-    # Names that differ in their numbers alone, such as `replicate1` and `replicate2`, are meant to be many.
-    pattern = _pattern(name)
-    unnumbered = (other for other in uids if _pattern(other) != pattern or other.casefold() == name.casefold())
-    near = near_names(name, unnumbered, count=1, least=_SIMILAR)
+    uids = {
+        str(other)[len(start) : len(other) - len(end)]: str(uid) for other, uid in reversed(rows) if other.endswith(end)
+    }
+    # Names that differ in their numbers alone, such as `replicate1` and `replicate_2`, are meant to be many.
+    sought = name[len(start) : len(name) - len(end)]
+    pattern = _pattern(sought)
+    unnumbered = (other for other in uids if _pattern(other) != pattern or other.casefold() == sought.casefold())
+    near = near_names(sought, unnumbered, count=1, least=least)
     if near:
-        message.hint(f"a {registry} with a similar {field} exists: {near[0]!r} (uid={uids[near[0]]!r})")
+        article = "an" if registry[0] in "AEIO" else "a"
+        message.hint(
+            f"{article} {registry} with a similar {field} exists: {f'{start}{near[0]}{end}'!r} (uid={uids[near[0]]!r})"
+        )
 
 
 def _pattern(name: str) -> str:
-    return re.sub(r"\d+", "0", name.casefold())
+    return re.sub(r"[-_ ]?\d+", "", name.casefold())

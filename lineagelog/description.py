@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from html import escape
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineagelog.annotated import AnnotatedRecord
 from lineagelog.lineage import in_notebook
@@ -16,14 +17,73 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 _SKIPPED = {"source_code", "error_traceback", "packages"}
+_TOLD_IF_TRUE = {"is_type", "source_redacted", "key_is_virtual", "content_removed"}
+_UNLIMITED = 10_000
+_CELL = "text-align:left;vertical-align:top;padding:0.15em 0.8em 0.15em 0"
 
 
 def describe(record: BaseRecord) -> None:
     """Print a record."""
     from rich.console import Console
 
-    console = Console(force_jupyter=True) if in_notebook() else Console(soft_wrap=True)
-    console.print(build_tree(record))
+    tree = build_tree(record)
+    console = Console()
+    if not in_notebook():
+        if not console.is_terminal:
+            # A file or pipe has no width at which a path may be cut.
+            console.width = _UNLIMITED
+        console.print(tree)
+        return
+    from IPython.display import display
+
+    console = Console(color_system=None, width=_UNLIMITED)
+    with console.capture() as text:
+        console.print(tree)
+    display(_Shown(to_html(tree), text.get()))  # type: ignore[no-untyped-call]
+
+
+class _Shown(NamedTuple):
+    """A description as notebooks take it: a page, and the text for those that show none."""
+
+    html: str
+    text: str
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's interface
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+def to_html(tree: Tree) -> str:
+    """Write a record for a notebook: its name, and one row for each section and relation.
+
+    All of it comes from a store that others write to as well, so that every text is escaped.
+    """
+    title, _, uid = str(tree.label).partition(" ")
+    rows = "".join(
+        f'<tr><th style="{_CELL};white-space:nowrap">{escape(str(section.label))}</th>'
+        f'<td style="{_CELL}">{_items(section.children)}</td></tr>'
+        for section in tree.children
+    )
+    return (
+        f"<div><strong>{escape(title)}</strong> <code>{escape(uid)}</code>"
+        f'<table style="margin:0.3em 0 0 0;border-collapse:collapse"><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _items(nodes: Iterable[Tree]) -> str:
+    """Write a section: names beside their values, and what a relation leads to below its name."""
+    lines = []
+    for node in nodes:
+        name, is_field, value = str(node.label).partition(" = ")
+        text = f"{_grey(name.lstrip('.'))} {escape(value)}" if is_field else escape(name)
+        if node.children:
+            members = "".join(f"<div>{escape(str(child.label))}</div>" for child in node.children)
+            text = f'<details><summary>{_grey(name.lstrip("."))}</summary><div style="margin-left:1.2em">{members}</div></details>'
+        lines.append(f'<div style="overflow-wrap:anywhere">{text}</div>')
+    return "".join(lines)
+
+
+def _grey(text: str) -> str:
+    return f'<span style="opacity:0.65">{escape(text)}</span>'
 
 
 def build_tree(record: BaseRecord) -> Tree:
@@ -36,6 +96,8 @@ def build_tree(record: BaseRecord) -> Tree:
     for name in record.registry.fields:
         value = getattr(record, name, None)
         if value in (None, "", [], {}) or name.endswith("_id") or name in _SKIPPED:
+            continue
+        if value is False and name in _TOLD_IF_TRUE:
             continue
         _add(general, name, value)
     schema = record.__dict__.get("table_schema")

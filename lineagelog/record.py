@@ -59,6 +59,19 @@ def registry_class(name: str) -> type[BaseRecord]:
 class _RegistryType(type):
     """Lets a registry class be iterated and sliced like a query of all its records, and be shown as what it is."""
 
+    # Type checkers are to hold the arguments against the constructor of each class.
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **options: Any) -> Any:
+            """Make a record; wrong arguments are told by the name of the class, whichever class defines its constructor."""
+            try:
+                return super().__call__(*args, **options)
+            except TypeError as exc:
+                if exc.__traceback__ is None or exc.__traceback__.tb_next is not None:
+                    raise
+                # It comes from the call itself, before any line of the constructor.
+                raise _wrong_arguments(cls, options, str(exc)) from None
+
     def __repr__(cls) -> str:
         return f"<registry {cls.__name__}>"
 
@@ -73,6 +86,19 @@ class _RegistryType(type):
 
     def __getitem__(cls: type[R], key: int | slice) -> R | QuerySet[R]:  # type: ignore[misc]
         return cls.filter()[key]
+
+
+def _wrong_arguments(cls: Any, options: Mapping[str, Any], text: str) -> TypeError:
+    import difflib
+    import inspect
+
+    known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    wrong = next((name for name in options if name not in known), None)
+    if wrong is None:
+        return TypeError(f"{cls.__name__}{text[text.find('(') :]}; it takes: {', '.join(known)}")
+    near = difflib.get_close_matches(wrong, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return TypeError(f"{cls.__name__}() takes no argument {wrong!r}{hint} It takes: {', '.join(known)}")
 
 
 class BaseRecord(metaclass=_RegistryType):

@@ -54,6 +54,10 @@ if TYPE_CHECKING:
     from lineagelog.store import Store
 
 _RETRIES: Final = 50
+_SIMILAR_KEY: Final = 0.9
+_looks = iter(range(50))
+"""So many new keys are compared with the others in a process: whoever saves more of them one by one is not kept waiting."""
+
 _LABEL_REGISTRIES: Final = {"ulabel": "ULabel", "record": "Record"}
 
 
@@ -126,6 +130,19 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
             _adopt(store, draft, rows[same if same is not None else draft.id], same)
             if draft.run is not None:
                 draft.run._made.add(draft.artifact.id)
+        if len(drafts) == 1:
+            _hint_similar(store, drafts[0].artifact)
+
+
+def _hint_similar(store: Store, artifact: Artifact) -> None:
+    """Point out that the key of a new family is nearly that of another file of the same type in the same folder."""
+    if artifact.key is None or artifact.version_number > 0 or next(_looks, None) is None:
+        return
+    from lineagelog.definition import hint_similar
+
+    folder, slash, _ = artifact.key.rpartition("/")
+    end = artifact.suffix if artifact.key.endswith(artifact.suffix) else ""
+    hint_similar(store, "Artifact", "key", artifact.key, start=folder + slash, end=end, least=_SIMILAR_KEY)
 
 
 def _label(artifacts: Sequence[Artifact]) -> str:

@@ -105,8 +105,10 @@ class Transform(BaseRecord):
 
     def _save_new(self) -> None:
         # Two processes may register the same version at once; the loser finds the winner's.
-        for _ in range(10):
+        for attempt in range(10):
             family = self._family(self.store.log.database)
+            if attempt == 0 and not family and self._stem is None and self._source is None:
+                self._hint_similar()
             existing, fact, record_id = self._place(family)
             if existing is not None:
                 self._load(self.store, existing)
@@ -123,6 +125,12 @@ class Transform(BaseRecord):
             self._is_new = True
             return
         raise conflict
+
+    def _hint_similar(self) -> None:
+        # Imported by those who name a transform; the start of a tracked script does without.
+        from lineagelog.definition import hint_similar
+
+        hint_similar(self.store, "Transform", "key", self.key)
 
     def _family(self, reader: Readable) -> list[RowDict]:
         """Read the versions of the family that the uid or the key names, in the order of the log."""

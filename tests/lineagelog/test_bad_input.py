@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import lineagelog as ln
 from lineagelog import errors
+from lineagelog.finding import REGISTRIES
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]
@@ -207,3 +209,24 @@ def test_things_that_are_no_records(store: Store) -> None:
     with pytest.raises(errors.InvalidValueError, match="NUL"):
         ln.connect("a\x00b")
     assert store.log.head() == head
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRIES))
+def test_a_wrong_argument_is_told_by_the_name_of_the_class_and_the_nearest_one(store: Store, name: str) -> None:
+    registry = getattr(store, name)
+    for cls in (registry, getattr(ln, name)):
+        parameters = [name for name in inspect.signature(registry.__init__).parameters if name != "self"]
+        near = parameters[-1]
+        with pytest.raises(TypeError) as caught:
+            cls(**{f"{near}x": 1})
+        text = str(caught.value)
+        assert text.startswith(f"{name}() takes no argument '{near}x'; did you mean '{near}'?")
+        assert all(parameter in text for parameter in parameters)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) takes .* positional arguments"):
+        registry(*range(30))
+
+
+def test_an_error_inside_a_constructor_stays_what_it_is(store: Store) -> None:
+    with pytest.raises(TypeError, match="is_type is True or False") as caught:
+        store.ULabel("a", is_type="yes")
+    assert "takes" not in str(caught.value)

@@ -248,6 +248,37 @@ def test_a_similar_name_is_pointed_out_once(
         assert capsys.readouterr().err.count(f"similar name exists: {name!r} (uid={first.uid!r})") == 1
 
 
+def test_a_new_family_with_a_similar_key_is_pointed_out(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    artifact = ln.Artifact([1], key="raw/measured_cells.json", run=False).save()
+    ln.Collection([artifact], "training set", run=False).save()
+    ln.Transform("cluster cells").save()
+    assert "similar" not in capsys.readouterr().err
+    ln.Artifact([2], key="raw/mesured_cells.json", run=False).save()
+    assert f"an Artifact with a similar key exists: {artifact.key!r} (uid={artifact.uid!r})" in capsys.readouterr().err
+    ln.Collection([artifact], "Trainings set", run=False).save()
+    assert "a Collection with a similar key exists: 'training set'" in capsys.readouterr().err
+    ln.Transform("clustr cells").save()
+    assert "a Transform with a similar key exists: 'cluster cells'" in capsys.readouterr().err
+
+
+def test_keys_that_belong_together_are_not_called_similar(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    ln.Artifact([1], key="raw/measured_cells.json", run=False).save()
+    # A version, another folder, another type, another number, and what is saved with others.
+    ln.Artifact([2], key="raw/measured_cells.json", run=False).save()
+    ln.Artifact([3], key="new/mesured_cells.json", run=False).save()
+    ln.Artifact({"x": 3}, key="raw/mesured_cells.yaml", run=False).save()
+    ln.Artifact([4], key="raw/measured_cells2.json", run=False).save()
+    ln.Artifact([4], key="raw/measured_cells3.json", run=False).save()
+    ln.save(
+        [
+            ln.Artifact([number], key=f"raw/{name}_cells.json", run=False)
+            for number, name in enumerate(("mesured", "measurd"))
+        ]
+    )
+    shown = capsys.readouterr().err
+    assert "similar" not in shown
+
+
 def test_a_user_with_a_similar_handle_is_pointed_out(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     store.login("ada.lovelace", name="Ada")
     store.login("ada.lovlace", name="Ada")
