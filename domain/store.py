@@ -31,10 +31,12 @@ class ExportMade(Event, frozen=True):
 
     Attributes:
         format: Name of the format.
-        scope: What was exported: `all`, or the kind and uid of the subject.
+        scope: What was exported: `all`, or the kind and uid of the subject and the conditions.
         up_to_position: Last event the export speaks of.
         root: Merkle tree head of the log up to that position, 64 hexadecimal characters.
-        n_statements: PROV statements written.
+        n_statements: PROV statements written, or rows of a table.
+        sha256: SHA-256 of the file, by which it is known again, 64 hexadecimal characters; unknown in older logs.
+        size_bytes: Size of the file.
     """
 
     format: str
@@ -42,6 +44,8 @@ class ExportMade(Event, frozen=True):
     up_to_position: int
     root: str
     n_statements: int
+    sha256: str | None = None
+    size_bytes: int | None = None
 
 
 @recorded_as("checkpoint.sealed.1")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import islice
 from typing import BinaryIO, Final
 
 from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.version import VERSION
-from lineagelog.exporters.mapping import ALL, Export, Scope, open_export
+from lineagelog.exporters.mapping import Export, open_export
 from lineagelog.exporters.ntriples import write_nquads, write_ntriples
 from lineagelog.exporters.provjson import write_provjson
 from lineagelog.exporters.provjsonld import write_provjsonld
 from lineagelog.exporters.provn import write_provn
 from lineagelog.exporters.provxml import write_provxml
+from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Statement
 from lineagelog.exporters.turtle import write_trig, write_turtle
 from lineagelog.exporters.vocabulary import DEFAULT_BASE
@@ -64,9 +66,11 @@ class ExportSummary:
 
     Attributes:
         format: Name of the format.
-        scope: `all`, or the kind and uid of the subject, such as `artifact Xk3…`.
+        scope: `all`, or what was asked for, such as `artifact Xk3… upstream, user Ada00001`.
         bundle: IRI of the bundle, which names the export.
         n_statements: PROV statements written.
+        sha256: SHA-256 of the file, 64 hexadecimal characters.
+        size_bytes: Size of the file.
         counts: Statements by kind, such as `{"entity": 12, "used": 3}`.
         left_out: Records and statements of the store that the export does not hold, by kind, and why.
     """
@@ -75,6 +79,8 @@ class ExportSummary:
     scope: str
     bundle: str
     n_statements: int
+    sha256: str
+    size_bytes: int
     counts: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
@@ -114,9 +120,12 @@ def export(
     )
     counts: Counter[str] = Counter()
     pieces = chosen.write(replace(opened, statements=_counted(opened.statements, counts)))
-    n_told = 0
+    digest, size_bytes, n_told = sha256(), 0, 0
     while batch := list(islice(pieces, _PIECES)):
-        out.write("".join(batch).encode())
+        written = "".join(batch).encode()
+        out.write(written)
+        digest.update(written)
+        size_bytes += len(written)
         if progress is not None:
             progress(counts.total() - n_told)
             n_told = counts.total()
@@ -126,6 +135,8 @@ def export(
         scope=str(scope),
         bundle=f"{opened.prefixes[prefix]}{local}",
         n_statements=counts.total(),
+        sha256=digest.hexdigest(),
+        size_bytes=size_bytes,
         counts=dict(counts),
         left_out=dict(opened.left_out),
     )

@@ -10,17 +10,19 @@ References:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError
+from lineagelog.domain.errors import ExportError
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.annotation import DEFINITIONS, AnnotationMapper, Annotations, count_annotations
-from lineagelog.exporters.deletion import DeletionMapper, deleters
-from lineagelog.exporters.fixity import FixityMapper, checkers, count_checks
-from lineagelog.exporters.rows import Groups, Ids, chunked, moment, present, referred, rows_of
+from lineagelog.exporters.annotation import DEFINITIONS, AnnotationMapper
+from lineagelog.exporters.deletion import DeletionMapper
+from lineagelog.exporters.fixity import FixityMapper
+from lineagelog.exporters.part import MEMBERS, Part
+from lineagelog.exporters.rows import Groups, Ids, chunked, moment, present, rows_of
+from lineagelog.exporters.scope import Scope
 from lineagelog.exporters.statement import (
     Activity,
     Agent,
@@ -42,7 +44,6 @@ from lineagelog.exporters.statement import (
     Usage,
     Value,
 )
-from lineagelog.projections.lineage import closure
 from lineagelog.projections.reader import Reader, Row
 
 MAX_DERIVATIONS: Final = 10_000
@@ -50,45 +51,6 @@ MAX_DERIVATIONS: Final = 10_000
 
 DERIVATIONS_PER_EDGE: Final = 10
 """… or to this many for each of its inputs and outputs; beyond both none is, since usage and generation imply them."""
-
-_SUBJECT: Final = {
-    "artifact": "SELECT id FROM artifacts WHERE uid = ?",
-    "run": "SELECT id FROM runs WHERE uid = ?",
-    "transform": "SELECT id FROM transforms WHERE uid = ?",
-}
-# Where what was left out is called otherwise than its table.
-_LEFT_OUT: Final = {"ulabels": "labels"}
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What an export speaks of.
-
-    Attributes:
-        kind: `all`, or the kind of the subject: `artifact`, `run` or `transform`.
-        uid: Whole uid of the subject.
-        direction: Which way lineage is followed from the subject.
-        max_depth: Longest way followed, in derivation steps; `None` follows to the end.
-    """
-
-    kind: Literal["all", "artifact", "run", "transform"] = "all"
-    uid: str = ""
-    direction: Literal["upstream", "downstream", "both"] = "upstream"
-    max_depth: int | None = None
-
-    def __post_init__(self) -> None:
-        for what, value, choices in (
-            ("the kind of scope", self.kind, ("all", *_SUBJECT)),
-            ("the direction", self.direction, ("upstream", "downstream", "both")),
-        ):
-            if value not in choices:
-                raise InvalidValueError(what, f"is {value!r}; it must be one of: {', '.join(choices)}")
-
-    def __str__(self) -> str:
-        return "all" if self.kind == "all" else f"{self.kind} {self.uid}"
-
-
-ALL: Final = Scope()
 
 
 class Mapped(NamedTuple):
@@ -258,16 +220,12 @@ def open_export(
         raise ExportError("there is nothing to export: the database holds no store; create one with `prov init`")
     uid, title, created_at = stores[0]
     dense = {str(run_id): int(pairs) for run_id, pairs in reader.read(_DENSE_RUNS)}
-    part = None if scope.kind == "all" else _Part.find(reader, scope)
+    part = None if scope.is_whole else Part.find(reader, scope)
     left_out = {} if part is None else part.left_out
     omitted = sum(pairs for run_id, pairs in dense.items() if part is None or run_id in part.runs)
     if omitted:
         left_out = {**left_out, "derivations": omitted}
-    suffix = "all"
-    if part is not None:
-        depth = "" if scope.max_depth is None else f"-{scope.max_depth}"
-        suffix = f"{scope.kind}-{v.local_name(scope.uid)}-{scope.direction}{depth}"
-    slug = f"e{head_position}-{suffix}"
+    slug = f"e{head_position}-{scope.slug}"
     description = _Description(
         bundle=Name(f"export:{slug}"),
         activity=Name(f"exporting:{slug}"),
@@ -301,9 +259,7 @@ class _Description:
 
     def statements(self) -> Iterator[Statement]:
         agent = Name(f"software:{re.sub('[^A-Za-z0-9]+', '-', self.software).strip('-') or 'unnamed'}")
-        about: list[tuple[Name, Value | None]] = [(v.TYPE, v.BUNDLE), (v.SCOPE, str(self.scope))]
-        if self.scope.kind != "all":
-            about += [(v.DIRECTION, self.scope.direction), (v.MAX_DEPTH, self.scope.max_depth)]
+        about: list[tuple[Name, Value | None]] = [(v.TYPE, v.BUNDLE), *self.scope.attributes()]
         about += [(v.left_out_name(what), count) for what, count in self.left_out.items()]
         yield Agent(agent, ((v.TYPE, v.SOFTWARE_AGENT), (v.LABEL, self.software)))
         yield Entity(self.bundle, present(about))
@@ -326,108 +282,10 @@ class _Description:
         yield Bundle(self.bundle)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The records of a partial export, as sets of ids."""
-
-    artifacts: frozenset[str]
-    runs: frozenset[str]
-    transforms: frozenset[str]
-    environments: frozenset[str]
-    storages: frozenset[str]
-    users: frozenset[str]
-    collections: frozenset[str]
-    annotations: Annotations
-    left_out: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def find(cls, reader: Reader, scope: Scope) -> _Part:
-        """Follow the lineage of the subject, and count what lies beyond.
-
-        Raises:
-            RecordNotFoundError: There is no such subject.
-        """
-        found = reader.read(_SUBJECT[scope.kind], (scope.uid,))
-        if not found:
-            raise RecordNotFoundError(
-                scope.kind.capitalize(),
-                f"uid={scope.uid!r}",
-                "list the records with `prov log`, or export the whole store",
-            )
-        subject = str(found[0][0])
-        if scope.kind == "artifact":
-            lineage = closure(reader, artifact_ids=[subject], direction=scope.direction, max_depth=scope.max_depth)
-            artifacts, runs = {subject, *lineage.artifacts}, set(lineage.runs)
-            collections: frozenset[str] = frozenset()
-        else:
-            own = [subject]
-            if scope.kind == "transform":
-                own = [str(id_) for (id_,) in reader.read("SELECT id FROM runs WHERE transform_id = ?", (subject,))]
-            lineage = closure(reader, run_ids=own, direction=scope.direction, max_depth=scope.max_depth)
-            artifacts, runs = set(lineage.artifacts), {*own, *lineage.runs}
-            # A run is shown with all it read and wrote, whichever way its lineage is followed.
-            artifacts.update(str(id_) for (id_,) in chunked(reader, _ARTIFACTS_OF_RUNS, own))
-            collections = frozenset(str(id_) for (id_,) in chunked(reader, _COLLECTIONS_OF_RUNS, own))
-        runs |= _initiators(reader, runs)
-        transforms = {str(id_) for (id_,) in chunked(reader, _TRANSFORMS_OF_RUNS, runs)}
-        if scope.kind == "transform":
-            transforms.add(subject)
-        annotations = Annotations.find(reader, artifacts | runs | collections)
-        authored = {
-            "artifacts": artifacts, "runs": runs, "transforms": transforms, "collections": collections,
-            **annotations.definitions,
-        }  # fmt: skip
-        part = cls(
-            artifacts=frozenset(artifacts),
-            runs=frozenset(runs),
-            transforms=frozenset(transforms),
-            environments=referred(reader, "environment_id", runs=runs),
-            storages=referred(reader, "storage_id", artifacts=artifacts),
-            users=referred(reader, "created_by_id", **authored)
-            | annotations.users
-            | checkers(reader, frozenset(artifacts))
-            | deleters(reader, frozenset(artifacts)),
-            collections=collections,
-            annotations=annotations,
-        )
-        part.left_out.update(part.count_left_out(reader))
-        return part
-
-    def count_left_out(self, reader: Reader) -> Iterator[tuple[str, int]]:
-        """Count the records, and the inputs and outputs of runs, that are in the store and not in this part."""
-        held = {
-            "artifacts": len(self.artifacts),
-            "runs": len(self.runs),
-            "transforms": len(self.transforms),
-            "environments": len(self.environments),
-            "storages": len(self.storages),
-            "users": len(self.users),
-            "sessions": 0,
-            "collections": len(self.collections),
-            **{table: len(ids) for table, ids in self.annotations.definitions.items()},
-        }
-        for table, count in held.items():
-            ((total,),) = reader.read(f"SELECT count(*) FROM {table}")  # noqa: S608 - names from this function
-            yield _LEFT_OUT.get(table, table), int(total) - count
-        yield "annotations", count_annotations(reader) - self.annotations.count
-        members = sum(
-            artifact_id in self.artifacts for _, artifact_id, _ in chunked(reader, _MEMBERS, self.collections)
-        )
-        ((total,),) = reader.read("SELECT count(*) FROM links WHERE kind = 'member'")
-        yield "members", int(total) - members
-        yield "fixityChecks", count_checks(reader, None) - count_checks(reader, self.artifacts)
-        edges = dict.fromkeys(("used", "generated", "seen"), 0)
-        for kind, artifact_id in chunked(reader, _EDGES_OF_RUNS, self.runs):
-            edges[kind] += artifact_id in self.artifacts
-        totals: dict[str, int] = dict(reader.read("SELECT kind, count(*) FROM edges GROUP BY kind"))
-        for kind, name in (("used", "inputs"), ("generated", "outputs"), ("seen", "outputsSeenAgain")):
-            yield name, int(totals.get(kind, 0)) - edges[kind]
-
-
 class _Mapper:
     """Reads the tables and makes the statements of the bundle."""
 
-    def __init__(self, reader: Reader, part: _Part | None, dense: Mapping[str, int]) -> None:
+    def __init__(self, reader: Reader, part: Part | None, dense: Mapping[str, int]) -> None:
         self._reader = reader
         self._part = part
         self._dense = dense
@@ -791,23 +649,13 @@ class _Mapper:
             yield Specialization(None, specific, Name(f"{prefix}-family:{v.local_name(stem)}"))
 
     def _collection_memberships(self) -> Iterator[Statement]:
-        for collection, artifact_id, artifact in self._rows(_MEMBERS, self._collections):
+        for collection, artifact_id, artifact in self._rows(MEMBERS, self._collections):
             if self._artifacts is None or artifact_id in self._artifacts:
                 whole, member = (
                     Name(f"collection:{v.local_name(collection)}"),
                     Name(f"artifact:{v.local_name(artifact)}"),
                 )
                 yield Membership(None, whole, member)
-
-
-def _initiators(reader: Reader, runs: Iterable[str]) -> set[str]:
-    """Find the runs that started these, and those that started them."""
-    found: set[str] = set()
-    new = set(runs)
-    while new:
-        new = {str(id_) for (id_,) in chunked(reader, _INITIATORS, new)} - found
-        found |= new
-    return found
 
 
 def _role(text: str) -> Attributes:
@@ -826,11 +674,6 @@ _DENSE_RUNS: Final = f"""
             SUM(CASE WHEN kind = 'generated' THEN 1 ELSE 0 END) AS made
         FROM edges GROUP BY run_id) AS counted
     WHERE used * made > {MAX_DERIVATIONS} AND used * made > {DERIVATIONS_PER_EDGE} * (used + made)"""  # noqa: S608 - constants
-_ARTIFACTS_OF_RUNS: Final = "SELECT DISTINCT t.artifact_id FROM edges t WHERE t.run_id {these}"
-_TRANSFORMS_OF_RUNS: Final = "SELECT DISTINCT t.transform_id FROM runs t WHERE t.id {these}"
-_COLLECTIONS_OF_RUNS: Final = "SELECT t.id FROM collections t WHERE t.run_id {these}"
-_EDGES_OF_RUNS: Final = "SELECT t.kind, t.artifact_id FROM edges t WHERE t.run_id {these}"
-_INITIATORS: Final = "SELECT i.id FROM runs t JOIN runs i ON i.id = t.initiated_by_run_id WHERE t.id {these}"
 _USERS: Final = """
     SELECT t.uid, t.handle, t.name, t.email, t.created_at FROM users t WHERE t.id {these} ORDER BY t.position"""
 _STORAGES: Final = """
@@ -886,10 +729,6 @@ _ARTIFACT_GENERATIONS: Final = """
 _COLLECTION_GENERATIONS: Final = """
     SELECT t.position, t.uid, r.id, r.uid, t.created_at
     FROM collections t LEFT JOIN runs r ON r.id = t.run_id WHERE t.id {these} ORDER BY t.position"""
-_MEMBERS: Final = """
-    SELECT c.uid, a.id, a.uid
-    FROM links t JOIN collections c ON c.id = t.source_id JOIN artifacts a ON a.id = t.target_id
-    WHERE t.kind = 'member' AND t.source_id {these} ORDER BY t.position, t.place"""
 _USAGES: Final = """
     SELECT t.position, r.uid, a.id, a.uid, t.at, t.role, t.how
     FROM edges t JOIN runs r ON r.id = t.run_id JOIN artifacts a ON a.id = t.artifact_id

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lineagelog import message
-from lineagelog.domain.errors import ExportError, UnknownFormatError
+from lineagelog.domain.errors import ExportError, InvalidValueError, UnknownFormatError
 from lineagelog.domain.store import ExportMade
+from lineagelog.domain.values import time_text
 from lineagelog.finding import find_record
 from lineagelog.progress import statement_progress
 from lineagelog.projections import schema
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 
     from lineagelog.adapters.log.event_log import Head
     from lineagelog.exporters.export import ExportSummary
-    from lineagelog.exporters.mapping import Scope
+    from lineagelog.exporters.scope import Scope
     from lineagelog.exporters.sparql import QueryResult
     from lineagelog.projections.reader import Reader
     from lineagelog.store import Store
 
-_SUBJECTS = ("Artifact", "Run", "Transform")
+_SUBJECTS = ("Artifact", "Run", "Transform", "Collection")
 
 
 def export(
@@ -34,7 +36,12 @@ def export(
     *,
     format: str | None = None,  # noqa: A002 - the word of the command line and of the event
     subject: BaseRecord | str | None = None,
-    direction: str = "upstream",
+    direction: str | None = None,
+    max_depth: int | None = None,
+    project: BaseRecord | str | None = None,
+    user: BaseRecord | str | None = None,
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
     record: bool = True,
 ) -> ExportSummary:
     """Export provenance as W3C PROV, whole or not at all.
@@ -44,16 +51,25 @@ def export(
         path: File to write; it is replaced when the export is complete.
         format: `prov-json`, `prov-n`, `prov-xml`, `prov-jsonld`, `trig`, `turtle`, `n-quads` or `n-triples`; told by the suffix of
             the file by default.
-        subject: An artifact, run or transform, or its uid: only what belongs to its lineage; everything by default.
-        direction: Which way lineage is followed from the subject: `upstream`, `downstream` or `both`.
+        subject: An artifact, run, transform or collection, or its uid: only what belongs to its lineage; everything by default.
+        direction: Which way lineage is followed from the subject: `upstream`, `downstream` or `both`; `upstream` by default.
+        max_depth: How many derivation steps are followed from the subject; to the end by default.
+        project: A project, its name or uid: only artifacts, runs and collections that belong to it.
+        user: A user, the handle or uid: only what this user recorded.
+        since: Only what was recorded at this time or later; aware, or text such as `2026-05-01` or `2026-05-01T12:00Z` (UTC).
+        until: Only what was recorded before this time.
         record: Record the export as an event.
+
+    Of several conditions all must hold. Without a subject, runs come with what they read and wrote, collections with their members,
+    and artifacts and collections with the runs that made them.
 
     Returns:
         What was written, and what was left out.
 
     Raises:
         UnknownFormatError: There is no such format.
-        RecordNotFoundError: There is no such subject.
+        RecordNotFoundError: There is no such subject, project or user.
+        InvalidValueError: A direction or depth without a subject, or times that nothing lies between.
         ExportError: The file cannot be written.
     """
     from lineagelog.exporters.export import FORMATS
@@ -62,7 +78,16 @@ def export(
     chosen = format or next((name for name, known in FORMATS.items() if path.name.endswith(known.suffix)), None)
     if chosen is None or chosen not in FORMATS:
         raise UnknownFormatError(chosen or path.suffix, tuple(FORMATS))
-    scope = _scope(store, subject, direction)
+    scope = _scope(
+        store,
+        subject,
+        direction,
+        max_depth=max_depth,
+        project=_uid_of(store, "Project", "name", project),
+        user=_uid_of(store, "User", "handle", user),
+        since=_time(since, "since"),
+        until=_time(until, "until"),
+    )
     if path.is_dir():
         # Told now: an export is recorded before it gets its name, so that none goes out unrecorded.
         raise ExportError(f"the export cannot be written to {path}: it is a folder; name a file")
@@ -114,18 +139,49 @@ def sparql(store: Store, query: str, *, timeout_s: float) -> QueryResult:
         return ask(path, query, timeout_s=timeout_s)
 
 
-def _scope(store: Store, subject: BaseRecord | str | None, direction: str) -> Scope:
-    from lineagelog.exporters.mapping import ALL, Scope
+def _scope(store: Store, subject: BaseRecord | str | None, direction: str | None, **conditions: Any) -> Scope:
+    from lineagelog.exporters.scope import Scope
 
     if subject is None:
-        return ALL
+        for what, value in (("direction", direction), ("max_depth", conditions.get("max_depth"))):
+            if value is not None:
+                raise InvalidValueError(what, f"is {value!r}, but there is no subject to follow lineage from; name one")
+        return Scope(**conditions)
     if isinstance(subject, BaseRecord):
         subject._need_saved("export")
         # A view of the past may not know it yet.
         record = subject if subject.store is store else find_record(store, subject.uid, _SUBJECTS)
     else:
         record = find_record(store, subject, _SUBJECTS)
-    return Scope(record.registry.name.lower(), record.uid, direction)  # type: ignore[arg-type]
+    kind = record.registry.name.lower()
+    return Scope(kind, record.uid, "upstream" if direction is None else direction, **conditions)  # type: ignore[arg-type]
+
+
+def _uid_of(store: Store, registry: str, name: str, value: BaseRecord | str | None) -> str | None:
+    """Take a record, its name or its uid."""
+    if value is None:
+        return None
+    if isinstance(value, BaseRecord):
+        record = value
+        if record.registry.name != registry:
+            raise InvalidValueError(registry.lower(), f"is {record!r}, which is no {registry}")
+    else:
+        records = store._registry(registry)
+        record = records.filter(**{name: value}).one_or_none() or records.get(value)
+    record._need_saved("export")
+    return str(record.uid)
+
+
+def _time(value: datetime | str | None, what: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return time_text(moment.replace(tzinfo=UTC) if isinstance(value, str) and moment.tzinfo is None else moment)
+    except (TypeError, ValueError, AttributeError) as exc:
+        raise InvalidValueError(
+            what, f"is {value!r}; give a datetime with a time zone, or text such as 2026-05-01T12:00Z"
+        ) from exc
 
 
 def _head(snapshot: Reader) -> Head:
@@ -148,5 +204,7 @@ def _record(store: Store, summary: ExportSummary, head: Head) -> None:
         up_to_position=head.position,
         root=head.root,
         n_statements=summary.n_statements,
+        sha256=summary.sha256,
+        size_bytes=summary.size_bytes,
     )
     store.append_next(schema.STORES, store.id, lambda _: fact)

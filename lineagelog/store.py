@@ -596,13 +596,30 @@ class Store:
         *,
         format: str | None = None,  # noqa: A002 - the word of the command line and of the event
         subject: BaseRecord | str | None = None,
-        direction: str = "upstream",
+        direction: str | None = None,
+        max_depth: int | None = None,
+        project: BaseRecord | str | None = None,
+        user: BaseRecord | str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
         record: bool = True,
     ) -> ExportSummary:
-        """Export provenance as W3C PROV; see `lineagelog/export.py`."""
+        """Export provenance, or a part of it; see `lineagelog/export.py`."""
         from lineagelog.export import export
 
-        return export(self, Path(path), format=format, subject=subject, direction=direction, record=record)
+        return export(
+            self,
+            Path(path),
+            format=format,
+            subject=subject,
+            direction=direction,
+            max_depth=max_depth,
+            project=project,
+            user=user,
+            since=since,
+            until=until,
+            record=record,
+        )
 
     def to_prov(self, subject: BaseRecord | str | None = None, *, direction: str = "upstream") -> ProvDocument:
         """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 
 from lineagelog.cli import exits
 from lineagelog.cli.app import Call, command
+from lineagelog.cli.moments import HELP, read_moment
 from lineagelog.cli.output import Output, clean, print_error
 from lineagelog.domain.errors import ExportError, ObjectMissingError
 
@@ -27,11 +28,13 @@ _TIMEOUT_S = 60.0
     examples=(
         "prov export --all -o provenance.json",
         "prov export --subject UID --format trig -o lineage.trig",
-        "prov export --subject UID --direction both --format prov-n -o lineage.provn --json",
+        "prov export --subject UID --direction both --depth 2 -o lineage.provn --json",
+        "prov export --user HANDLE --since 30d -o month.jsonld",
         "prov export --all --as-of 8 -o as-of-8.json",
     ),
     as_of=True,
-    json="one object: `path`, `format`, `scope`, `bundle` (IRI), `n_statements`, `counts` (by kind of statement), `left_out`.",
+    json="one object: `path`, `format`, `scope`, `bundle` (IRI), `n_statements`, `counts` (by kind of statement), `left_out`, "
+    "`sha256` and `size_bytes` of the file.",
 )
 def export(
     call: Call,
@@ -39,10 +42,27 @@ def export(
         Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; replaced when it is complete.")
     ],
     subject: Annotated[
-        str | None, typer.Option(metavar="UID", help="Only the lineage of this artifact, run or transform.")
+        str | None, typer.Option(metavar="UID", help="Only the lineage of this artifact, run, transform or collection.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="The whole store.")] = False,
-    direction: Annotated[str, typer.Option(help="From the subject: upstream, downstream or both.")] = "upstream",
+    direction: Annotated[
+        str | None, typer.Option(help="From the subject: upstream, downstream or both.  [default: upstream]")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="Follow this many derivation steps from the subject, not all.")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="Only what belongs to this project; its name or uid.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Only what this user recorded; handle or uid.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Only what was recorded from then on: {HELP}.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what was recorded before; a date includes that day.")
+    ] = None,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -54,12 +74,33 @@ def export(
 ) -> None:
     """Write provenance as W3C PROV.
 
-    It is that of the whole store, or of one record and its lineage. The export itself is put on record.
+    It is that of the whole store, or of a part of it: the lineage of one record, a project, a user, a time, or what several of
+    these have in common. A part says how much was left out. The export itself is put on record.
     """
-    if all_ == (subject is not None):
-        raise typer.BadParameter("choose what to export: either --all, or --subject UID")
+    part = [option is not None for option in (subject, project, user, since, until)]
+    if all_ and any(part):
+        raise typer.BadParameter("--all is the whole store; leave it out where --subject and the like choose a part")
+    if not all_ and not any(part):
+        raise typer.BadParameter(
+            "choose what to export: either --all, or one or more of --subject, --project, --user, --since and --until"
+        )
+    if subject is None and (direction is not None or depth is not None):
+        raise typer.BadParameter(
+            "--direction and --depth say how to follow lineage from a record; name it with --subject UID"
+        )
+    now = datetime.now(UTC)
     with call.store() as store:
-        summary = store.export(output, format=format_, subject=subject, direction=direction)
+        summary = store.export(
+            output,
+            format=format_,
+            subject=subject,
+            direction=direction,
+            max_depth=depth,
+            project=project,
+            user=user,
+            since=None if since is None else read_moment(since, "--since", now=now),
+            until=None if until is None else read_moment(until, "--until", now=now, end_of_day=True),
+        )
     if call.out.json:
         call.out.object(
             {
@@ -70,6 +111,8 @@ def export(
                 "n_statements": summary.n_statements,
                 "counts": summary.counts,
                 "left_out": summary.left_out,
+                "sha256": summary.sha256,
+                "size_bytes": summary.size_bytes,
             }
         )
         return

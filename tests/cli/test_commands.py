@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -295,7 +296,9 @@ def app_depth() -> int:
 def test_export_writes_a_file_and_puts_itself_on_record(prov: Any, story_on_each: Any) -> None:
     made = prov("export", "--subject", story_on_each.clean, "-o", "p.json", "--json").object
     assert made["format"] == "prov-json"
-    assert made["scope"] == f"artifact {story_on_each.clean}"
+    assert made["scope"] == f"artifact {story_on_each.clean} upstream"
+    content = Path("p.json").read_bytes()
+    assert (made["sha256"], made["size_bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
     assert made["n_statements"] == sum(made["counts"].values()) > 5
     assert "bundle" in json.loads(Path("p.json").read_text())
     text = prov("export", "--all", "--format", "n-quads", "-o", "p.nq").out
@@ -305,6 +308,17 @@ def test_export_writes_a_file_and_puts_itself_on_record(prov: Any, story_on_each
         "n-quads",
         "prov-json",
     ]
+
+
+def test_export_of_a_part_by_project_user_and_time(prov: Any, story_on_each: Any) -> None:
+    made = prov("export", "--user", "ana", "--since", "1d", "-o", "p.ttl", "--json").object
+    assert made["format"] == "turtle"
+    assert made["scope"].startswith("user ")
+    assert " since 20" in made["scope"].replace(",", "")
+    assert made["counts"]["activity"] > 0
+    nothing = prov("export", "--until", "2020-01-01", "-o", "p.nt", "--json").object
+    assert nothing["left_out"]["artifacts"] > 0
+    assert "used" not in nothing["counts"]
 
 
 def test_query_answers_from_the_store_and_from_an_export(prov: Any, story_on_each: Any) -> None:

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.exporters.mapping import ALL, Export, Scope
+from lineagelog.exporters.mapping import Export
 from lineagelog.exporters.provjson import write_provjson
 from lineagelog.exporters.provjsonld import write_provjsonld
 from lineagelog.exporters.provn import write_provn
 from lineagelog.exporters.provxml import write_provxml
+from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Day, Entity, Membership, Moment, Name, Usage
 from lineagelog.exporters.vocabulary import store_prefixes
 

@@ -17,7 +17,7 @@ from lineagelog.domain.annotation import FeatureDefined, LabelDefined, ParentAdd
 from lineagelog.domain.errors import ExportError, RecordNotFoundError, UnknownFormatError
 from lineagelog.domain.user import UserRegistered
 from lineagelog.exporters.export import FORMATS, export
-from lineagelog.exporters.mapping import Scope
+from lineagelog.exporters.scope import Scope
 
 FIGURE = "0000000000figure0000"
 TABLE = "00000000000table0000"
@@ -61,7 +61,7 @@ def test_an_unknown_subject_is_refused(memory: Any, exporting: Any) -> None:
 
 
 def test_an_unknown_kind_of_scope_is_refused() -> None:
-    with pytest.raises(ValueError, match="'user'; it must be one of: all, artifact, run, transform"):
+    with pytest.raises(ValueError, match="'user'; it must be one of: all, artifact, run, transform, collection"):
         Scope("user", "Ada00001")  # type: ignore[arg-type]
 
 
@@ -76,7 +76,7 @@ def test_upstream_of_an_artifact_holds_what_it_came_from(rich: EventLog, exporti
     entities = {name for name in bundle["entity"] if name.startswith("artifact:")}
     assert {f"artifact:{TABLE}", "artifact:0000000000000raw0000", "artifact:0000000000folder0000"} <= entities
     assert f"artifact:{FIGURE}" not in entities
-    assert summary.scope == f"artifact {TABLE}"
+    assert summary.scope == f"artifact {TABLE} upstream"
 
 
 def test_downstream_of_an_artifact_holds_what_came_of_it(rich: EventLog, exporting: Any) -> None:
@@ -217,7 +217,7 @@ def test_a_part_says_what_was_left_out(rich: EventLog, exporting: Any) -> None:
     assert summary.left_out["members"] == 5
     about = next(entity for name, entity in document["entity"].items() if name.startswith("export:"))
     assert about["ll:leftOutArtifacts"] == {"$": str(summary.left_out["artifacts"]), "type": "xsd:int"}
-    assert about["ll:scope"] == f"artifact {FIGURE}"
+    assert about["ll:scope"] == f"artifact {FIGURE} upstream to depth 1"
     assert about["ll:maxDepth"]["$"] == "1"
 
 

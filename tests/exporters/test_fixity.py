@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.exporters.mapping import Scope
+from lineagelog.exporters.scope import Scope
 from lineagelog.exporters.statement import Activity, Association, Communication, Derivation, Generation, Usage
 
 TABLE, FIGURE = "artifact:00000000000table0000", "artifact:0000000000figure0000"

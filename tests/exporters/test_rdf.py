@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.exporters.mapping import ALL, Export, Scope
+from lineagelog.exporters.mapping import Export
 from lineagelog.exporters.ntriples import write_nquads, write_ntriples
+from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Entity, Name
 from lineagelog.exporters.turtle import write_trig, write_turtle
 from lineagelog.exporters.vocabulary import store_prefixes

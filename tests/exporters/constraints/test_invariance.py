@@ -11,10 +11,10 @@ import pytest
 from lineagelog.domain.errors import MalformedDocumentError
 from lineagelog.exporters.constraints import Report, validate
 from lineagelog.exporters.export import FORMATS
-from lineagelog.exporters.mapping import Scope
 from lineagelog.exporters.readers.document import PROV, Document, Statement
 from lineagelog.exporters.readers.reading import FORMATS as READ
 from lineagelog.exporters.readers.reading import read
+from lineagelog.exporters.scope import Scope
 
 EX = "http://example.org/"
 
