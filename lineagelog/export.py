@@ -110,7 +110,7 @@ def export(
     return summary
 
 
-def to_prov(store: Store, subject: BaseRecord | str | None, *, direction: str = "upstream") -> ProvDocument:
+def to_prov(store: Store, subject: BaseRecord | str | None, *, direction: str | None = None) -> ProvDocument:
     """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
     from lineagelog.exporters.document import to_prov as build
 

@@ -621,7 +621,7 @@ class Store:
             record=record,
         )
 
-    def to_prov(self, subject: BaseRecord | str | None = None, *, direction: str = "upstream") -> ProvDocument:
+    def to_prov(self, subject: BaseRecord | str | None = None, *, direction: str | None = None) -> ProvDocument:
         """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
         from lineagelog.export import to_prov
 
