@@ -7,7 +7,7 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import formats, foundation, history, registries, storage, validation
+from benchmarks import formats, foundation, history, registries, storage, tracking, validation
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     **formats.BENCHMARKS,
     **storage.BENCHMARKS,
     **history.BENCHMARKS,
+    **tracking.BENCHMARKS,
     **validation.BENCHMARKS,
 }
 LONG = {**registries.LONG, **history.LONG}

@@ -1,0 +1,68 @@
+"""What tracking costs: each call of a tracked function, and running a program by `prov run`."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.foundation import empty_store
+from benchmarks.measure import Figure, process_cpu_s, seconds
+from lineagelog.calls import tracked
+from lineagelog.domain.ids import new_id
+from lineagelog.domain.run import RunFinished, RunStarted
+from lineagelog.run import Run
+from lineagelog.store import Store
+from lineagelog.transform import Transform
+
+AT = "2026-11-21T03:22:44.540332Z"
+
+
+def tracked_calls(n: int = 10_000) -> Iterator[Figure]:
+    """Call a tracked function inside a run, against the two bare appends that each call makes."""
+
+    @tracked()
+    def add(first: int, second: int = 2) -> int:
+        return first + second
+
+    calls, appends = [], []
+    with empty_store() as store, Run(Transform("caller")) as run:
+        for number in range(n):
+            calls.append(seconds(lambda number=number: add(number)))  # type: ignore[misc]
+            if number % 10 == 0:
+                appends.append(seconds(lambda: _two_appends(store, run)))
+    took, bare = statistics.median(calls), statistics.median(appends)
+    yield Figure(
+        f"a call of a tracked function, of {n:,}",
+        f"{took * 1e3:.2f} ms",
+        "1.5x its two appends",
+        f"two bare appends: {bare * 1e3:.2f} ms, ratio {took / bare:.1f}",
+        took <= 1.5 * bare,
+    )
+
+
+def _two_appends(store: Store, run: Run) -> None:
+    record = new_id()
+    started = RunStarted(uid=record[-12:] + "0000", transform=run.transform_id, started_at=AT)
+    store.append([store.new_event(started, record)])
+    store.append([store.new_event(RunFinished(finished_at=AT), record, 2)])
+
+
+def programs() -> Iterator[Figure]:
+    """Run `true` by `prov run`, whole process."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        Store.create(folder).close()
+        call = "import sys; from lineagelog.cli import main; sys.argv = ['prov', 'run', '-q', '--', 'true']; sys.exit(main())"
+        took = process_cpu_s(["-c", call], LINEAGELOG_STORE=folder)
+    bare = process_cpu_s(["-c", "import subprocess; subprocess.run(['true'])"])
+    yield Figure(
+        "`prov run -- true`, whole process",
+        f"{took:.3f} s CPU",
+        "0.5 s",
+        f"the same by subprocess.run: {bare:.3f} s",
+        took <= 0.5,
+    )
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"tracked-calls": tracked_calls, "programs": programs}
