@@ -9,15 +9,14 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.rows import Ids, chunked, present, rows_of
+from lineagelog.exporters.deed import DeedMapper
+from lineagelog.exporters.rows import chunked, present, rows_of
 from lineagelog.exporters.statement import (
     Activity,
-    Association,
-    Communication,
     Invalidation,
     Moment,
     Name,
@@ -55,25 +54,14 @@ class _Deletion(NamedTuple):
         return Name(f"deleting:e{self.position}")
 
 
-class DeletionMapper:
-    """Reads which artifacts were deleted.
+class DeletionMapper(DeedMapper):
+    """Reads which artifacts were deleted."""
 
-    Args:
-        reader: One consistent view of the store.
-        users: Names of the users, by id.
-        artifacts: Ids of the artifacts to export; `None` for all.
-        runs: Ids of the runs that the export holds; `None` for all.
-    """
-
-    def __init__(self, reader: Reader, users: Mapping[str, Name], artifacts: Ids, runs: Ids) -> None:
-        self._reader = reader
-        self._users = users
-        self._artifacts = artifacts
-        self._runs = runs
+    role = v.DELETER
 
     def activities(self) -> Iterator[Statement]:
         """Hand out an activity for each deletion: a moment, so it starts and ends at once."""
-        for deletion in self._deletions():
+        for deletion in self.deeds():
             at = Moment(deletion.at)
             about = present(
                 [
@@ -87,25 +75,12 @@ class DeletionMapper:
 
     def invalidations(self) -> Iterator[Statement]:
         """Hand out the end of each artifact."""
-        for deletion in self._deletions():
+        for deletion in self.deeds():
             entity = Name(f"artifact:{v.local_name(deletion.artifact)}")
             yield Invalidation(Name(f"invalidation:e{deletion.position}"), entity, deletion.name, Moment(deletion.at))
 
-    def communications(self) -> Iterator[Statement]:
-        """Hand out which run each deletion was part of."""
-        for deletion in self._deletions():
-            if deletion.run is not None and (self._runs is None or deletion.run_id in self._runs):
-                yield Communication(None, deletion.name, Name(f"run:{v.local_name(deletion.run)}"))
-
-    def associations(self) -> Iterator[Statement]:
-        """Hand out who deleted."""
-        role = ((v.ROLE, v.DELETER),)
-        for deletion in self._deletions():
-            user = self._users.get(deletion.actor_id or "")
-            if user is not None:
-                yield Association(Name(f"association:e{deletion.position}"), deletion.name, user, None, role)
-
-    def _deletions(self) -> Iterator[_Deletion]:
+    def deeds(self) -> Iterator[_Deletion]:
+        """Read the deletions, in the order of the log."""
         return map(_Deletion._make, rows_of(self._reader, _DELETIONS, self._artifacts))
 
 

@@ -9,16 +9,15 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from lineagelog.exporters import vocabulary as v
+from lineagelog.exporters.deed import DeedMapper
 from lineagelog.exporters.rows import Ids, chunked, moment, present, rows_of
 from lineagelog.exporters.statement import (
     Activity,
-    Association,
     Attributes,
-    Communication,
     Moment,
     Name,
     Statement,
@@ -57,49 +56,25 @@ class _Check(NamedTuple):
         return Name(f"checking:e{self.position}")
 
 
-class FixityMapper:
-    """Reads the tables of checks.
+class FixityMapper(DeedMapper):
+    """Reads the tables of checks; those of whole locations only if all artifacts are exported."""
 
-    Args:
-        reader: One consistent view of the store.
-        users: Names of the users, by id.
-        artifacts: Ids of the artifacts to export; `None` for all, and only then for the checks of whole locations.
-        runs: Ids of the runs that the export holds; `None` for all.
-    """
-
-    def __init__(self, reader: Reader, users: Mapping[str, Name], artifacts: Ids, runs: Ids) -> None:
-        self._reader = reader
-        self._users = users
-        self._artifacts = artifacts
-        self._runs = runs
+    role = v.CHECKER
 
     def activities(self) -> Iterator[Statement]:
         """Hand out an activity for each check."""
         kind = ((v.TYPE, v.CHECKING), (v.TYPE, v.FIXITY_CHECK))
-        for check in self._checks():
+        for check in self.deeds():
             yield Activity(check.name, moment(check.started_at), moment(check.at), (*kind, *check.says))
 
     def usages(self) -> Iterator[Statement]:
         """Hand out what each check looked at."""
         role = ((v.ROLE, v.CHECKED),)
-        for check in self._checks():
+        for check in self.deeds():
             yield Usage(Name(f"usage:e{check.position}"), check.name, check.used, Moment(check.at), role)
 
-    def communications(self) -> Iterator[Statement]:
-        """Hand out which run each check was part of."""
-        for check in self._checks():
-            if check.run is not None and (self._runs is None or check.run_id in self._runs):
-                yield Communication(None, check.name, Name(f"run:{v.local_name(check.run)}"))
-
-    def associations(self) -> Iterator[Statement]:
-        """Hand out who checked."""
-        role = ((v.ROLE, v.CHECKER),)
-        for check in self._checks():
-            user = self._users.get(check.actor_id or "")
-            if user is not None:
-                yield Association(Name(f"association:e{check.position}"), check.name, user, None, role)
-
-    def _checks(self) -> Iterator[_Check]:
+    def deeds(self) -> Iterator[_Check]:
+        """Read the checks."""
         for row in rows_of(self._reader, _VERIFICATIONS, self._artifacts):
             position, uid, outcome, found_hash, found_size, at, actor_id, run_id, run = row
             says = present([(v.OUTCOME, outcome), (v.FOUND_SHA256, found_hash), (v.FOUND_BYTE_SIZE, found_size)])
