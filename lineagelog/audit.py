@@ -15,7 +15,7 @@ from lineagelog.domain.store import CheckpointSealed
 from lineagelog.projections import schema
 
 if TYPE_CHECKING:
-    from lineagelog.adapters.log.verification import Problem
+    from lineagelog.adapters.log.verification import ClockAnomaly, Problem
     from lineagelog.fixity import StorageReport
     from lineagelog.store import Store
 
@@ -90,6 +90,8 @@ class VerifyReport:
         problems: What is wrong: first events, the lowest position first, then the head, the triggers and the registries.
         checkpoint: The checkpoint the log was held against, if one was given.
         content: What the check of the stored content found, if it was asked for.
+        clock_anomalies: Events recorded earlier than the one before them: the clock was set back. Nothing is wrong with them, but
+            their times are to be read with care.
     """
 
     n_events: int
@@ -97,6 +99,7 @@ class VerifyReport:
     problems: tuple[Problem, ...]
     checkpoint: Checkpoint | None
     content: StorageReport | None = None
+    clock_anomalies: tuple[ClockAnomaly, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -114,6 +117,11 @@ class VerifyReport:
         for problem in self.problems:
             where = f"event {problem.position} " if problem.position is not None else ""
             lines.append(f"PROBLEM: {where}{problem.what}")
+        lines += [
+            f"NOTE: the clock was set back: event {anomaly.position} was recorded at {anomaly.recorded_at}, the one before it at "
+            f"{anomaly.before}; their order is that of the positions"
+            for anomaly in self.clock_anomalies
+        ]
         if not self.problems:
             lines.append("every event is as it was recorded, and the registries are what the log says")
         if self.content is not None:
@@ -170,11 +178,12 @@ def verify(
             )
         elif found.checkpoint_root != checkpoint.root:
             problems.append(Problem(None, f"the first {checkpoint.size} events are not those of the checkpoint"))
-    if not content:
-        return VerifyReport(found.n_events, found.root, tuple(problems), checkpoint)
-    from lineagelog.fixity import check_storage
+    checked = None
+    if content:
+        from lineagelog.fixity import check_storage
 
-    return VerifyReport(found.n_events, found.root, tuple(problems), checkpoint, check_storage(store))
+        checked = check_storage(store)
+    return VerifyReport(found.n_events, found.root, tuple(problems), checkpoint, checked, found.clock_anomalies)
 
 
 def seal(store: Store, path: Path | None) -> Checkpoint:

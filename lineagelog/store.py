@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from lineagelog.adapters.log.recorder import Guard
     from lineagelog.adapters.storage import Storage as StorageBackend
     from lineagelog.audit import Checkpoint, VerifyReport
+    from lineagelog.audit_trail import AuditTrail
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.sparql import QueryResult
     from lineagelog.fixity import StorageReport
@@ -583,6 +584,21 @@ class Store:
         from lineagelog.trail import trail
 
         return trail(self, **conditions)
+
+    def audit(self, *, field: str | None = None, newest_first: bool = False, **conditions: Any) -> AuditTrail:
+        """Report who changed what, from which old to which new value, when, why and in which run.
+
+        Args:
+            field: Only changes of this field.
+            newest_first: The last event first.
+            conditions: Those of `trail`: `who`, `what`, `record`, `run`, `since`, `until`, `limit`.
+
+        Returns:
+            Rows to iterate over, or to `write()` as CSV, HTML or Parquet; see `lineagelog/audit_trail.py`.
+        """
+        from lineagelog.audit_trail import AuditTrail
+
+        return AuditTrail(self, field=field, newest_first=newest_first, **conditions)
 
     def overview(self) -> Overview:
         """Say what the store is and how much it holds."""

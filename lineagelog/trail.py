@@ -27,7 +27,7 @@ from lineagelog.domain.event import TOPICS, Change, Event, RecordedEvent, Unknow
 from lineagelog.domain.ids import is_base62
 from lineagelog.domain.values import parse_time, time_text
 from lineagelog.projections import schema
-from lineagelog.projections.rows import find_one
+from lineagelog.projections.rows import RowDict, find_one
 from lineagelog.projections.table import Table
 
 if TYPE_CHECKING:
@@ -110,6 +110,9 @@ _ANNOTATIONS: Final = (
 )
 """Facts that stand in the stream of the record that was annotated, and say of which registry it is."""
 
+_CHANGING: Final = tuple(topic for topic, fact in TOPICS.items() if {"changes", "values"} & set(fact.__struct_fields__))
+"""Topics of facts that hold the old and new values of fields, or of features."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -155,6 +158,7 @@ def trail(
     run: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    field: str | None = None,
     newest_first: bool = True,
     limit: int | None = None,
 ) -> Iterator[Entry]:
@@ -170,6 +174,7 @@ def trail(
         run: Uid of the run it happened in, or its beginning.
         since: At this time or later.
         until: Before this time.
+        field: A field that it changed, or the name of a feature.
         newest_first: The last event first.
         limit: At most so many.
 
@@ -186,23 +191,32 @@ def trail(
         "run": _run_id(store, run) if run is not None else None,
         "since": time_text(since) if since is not None else None,
         "until": time_text(until) if until is not None else None,
+        "topics": _CHANGING if field is not None else None,
     }
-    return _pages(store, conditions, newest_first=newest_first, limit=limit)
+    return _pages(store, conditions, field, newest_first=newest_first, limit=limit)
 
 
-def _pages(store: Store, conditions: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[Entry]:
+def _pages(
+    store: Store, conditions: Mapping[str, Any], field: str | None, *, newest_first: bool, limit: int | None
+) -> Iterator[Entry]:
     # A page at a time keeps memory flat and holds no view of the database open while somebody reads.
     left = limit
+    feature = find_one(store.log.database, schema.FEATURES, name=field) if field is not None else None
     bound: dict[str, Any] = {}
     while left is None or left > 0:
         wanted = _PAGE if left is None else min(_PAGE, left)
         page = list(store.log.read(**conditions, **bound, newest_first=newest_first, limit=wanted))
-        yield from _entries(store, page)
+        shown = page if field is None else [event for event in page if _changed(event.fact, field, feature)]
+        yield from _entries(store, shown)
         if len(page) < wanted:
             return
         last = page[-1].position
         bound = {"up_to": last - 1} if newest_first else {"after": last}
-        left = None if left is None else left - len(page)
+        left = None if left is None else left - len(shown)
+
+
+def _changed(fact: Event, field: str, feature: RowDict | None) -> bool:
+    return field in getattr(fact, "changes", ()) or (feature is not None and feature["id"] in _values(fact))
 
 
 def _entries(store: Store, events: list[RecordedEvent]) -> Iterator[Entry]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lineagelog.definition import hint_similar
 from lineagelog.domain.ids import SHORT_UID_LENGTH, new_id, new_uid
@@ -11,6 +12,9 @@ from lineagelog.domain.values import check_name
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import USER
 from lineagelog.record import BaseRecord
+
+if TYPE_CHECKING:
+    from lineagelog.trail import Entry
 
 
 class User(BaseRecord):
@@ -42,6 +46,11 @@ class User(BaseRecord):
         self.handle = check_handle(handle)
         self.name = check_name(name, "the user's name") if name is not None else None
         self.email = check_name(email, "the user's email") if email is not None else None
+
+    def activity(self, **conditions: Any) -> Iterator[Entry]:
+        """Read what the user did, newest first; the conditions are those of `Store.trail`."""
+        self._need_saved("activity")
+        return self.store.trail(who=self.handle, **conditions)
 
     def _save_new(self) -> None:
         hint_similar(self.store, "User", "handle", self.handle)

@@ -146,6 +146,7 @@ class EventLog:
         actor: str | None = None,
         run: str | None = None,
         topic: str | None = None,
+        topics: Sequence[str] | None = None,
         since: str | None = None,
         until: str | None = None,
         newest_first: bool = False,
@@ -161,6 +162,7 @@ class EventLog:
             actor: Only events by this user.
             run: Only events in this run.
             topic: Only events whose topic is this or begins with it and a full stop.
+            topics: Only events of one of these topics.
             since: Only events recorded at this time or later, text of 27 characters.
             until: Only events recorded before this time.
             newest_first: The last event first.
@@ -183,6 +185,9 @@ class EventLog:
         if topic is not None:
             sql = f"{sql} AND (topic = ? OR substr(topic, 1, {len(topic) + 1}) = ?)"
             values += [topic, f"{topic}."]
+        if topics is not None:
+            sql = f"{sql} AND topic IN ({', '.join('?' * len(topics)) or 'NULL'})"
+            values += topics
         sql += f" ORDER BY position{' DESC' if newest_first else ''}"
         if limit is not None:
             sql, values = f"{sql} LIMIT ?", [*values, limit]

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,13 +24,17 @@ from lineagelog.adapters.log.sqlite import SQLiteDatabase
 from lineagelog.domain.errors import LogCorruptError, StorageError, StoreUnavailableError
 from lineagelog.domain.event import RecordedEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
+from lineagelog.domain.values import parse_time
 from lineagelog.projections import schema
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader, Row
 from lineagelog.projections.table import index_name
 
 MAX_PROBLEMS: Final = 20
+CLOCK_TOLERANCE: Final = timedelta(seconds=2)
+"""So far back a clock that is kept right may step between two events."""
 _BATCH: Final = 5_000
+_RECORDED_AT: Final = EVENTS.names.index("recorded_at")
 
 
 class Problem(NamedTuple):
@@ -44,6 +49,20 @@ class Problem(NamedTuple):
     what: str
 
 
+class ClockAnomaly(NamedTuple):
+    """A place where the clock of the database's host was set back.
+
+    Attributes:
+        position: Position of the event.
+        recorded_at: Time of it, UTC text of 27 characters.
+        before: Time of the event before it.
+    """
+
+    position: int
+    recorded_at: str
+    before: str
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What a check of the log found.
@@ -54,12 +73,15 @@ class Verification:
         problems: What is wrong: first the events, the lowest position first, then head and triggers, then the registries;
             at most 20 of each kind.
         checkpoint_root: Tree head over the events up to the checkpoint, `None` if the log is shorter or none was given.
+        clock_anomalies: Events recorded earlier than the one before them, by more than 2 seconds; at most 20. Their order is right
+            all the same: it is that of the positions.
     """
 
     n_events: int
     root: str
     problems: tuple[Problem, ...]
     checkpoint_root: str | None
+    clock_anomalies: tuple[ClockAnomaly, ...] = ()
 
 
 def verify_log(
@@ -85,6 +107,7 @@ def verify_log(
         checkpoint_root = frontier.root().hex() if checkpoint_size == 0 else None
         batch: list[RecordedEvent] = []
         replayable = True
+        clock = _Clock()
         sql = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
         for row in _readable(snapshot.stream(sql), consequences):
             *columns, stored_leaf = row
@@ -100,6 +123,7 @@ def verify_log(
                     Problem(position, "was changed after it was recorded: its content does not give its leaf hash")
                 )
             frontier.extend((leaf,))
+            clock.see(position, row[_RECORDED_AT])
             if frontier.size == checkpoint_size:
                 checkpoint_root = frontier.root().hex()
             if replica is not None and replayable:
@@ -117,7 +141,30 @@ def verify_log(
         consequences += _compare_head(frontier, head_position, head_peaks, head_root, leaves_fit=not problems)
         if replica is not None and replayable and _replay(replica, batch, consequences):
             consequences += _compare_tables(replica, snapshot, database.column_names())
-    return Verification(frontier.size, frontier.root().hex(), (*problems, *consequences), checkpoint_root)
+    return Verification(
+        frontier.size, frontier.root().hex(), (*problems, *consequences), checkpoint_root, tuple(clock.anomalies)
+    )
+
+
+class _Clock:
+    """Looks whether times go back from one event to the next."""
+
+    def __init__(self) -> None:
+        self.anomalies: list[ClockAnomaly] = []
+        self._before = ""
+
+    def see(self, position: int, recorded_at: str) -> None:
+        before, self._before = self._before, recorded_at
+        # Text of one form is compared as it is; most events need no more.
+        if recorded_at >= before or len(self.anomalies) >= MAX_PROBLEMS:
+            return
+        try:
+            is_far = parse_time(before) - parse_time(recorded_at) > CLOCK_TOLERANCE
+        except (ValueError, TypeError):
+            # A time that is none was tampered with, which the leaf hash tells.
+            return
+        if is_far:
+            self.anomalies.append(ClockAnomaly(position, recorded_at, before))
 
 
 def _readable(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:

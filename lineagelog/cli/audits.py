@@ -1,21 +1,115 @@
-"""Commands for auditors: verify, checkpoint, rebuild."""
+"""Commands for auditors: audit, verify, checkpoint, rebuild."""
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lineagelog.cli import exits
 from lineagelog.cli.app import Call, command
+from lineagelog.cli.logs import DEFAULT_LIMIT, in_short
+from lineagelog.cli.moments import HELP, read_moment
+
+if TYPE_CHECKING:
+    from lineagelog.audit_trail import Row
+
+
+@command(
+    "audit",
+    examples=(
+        "prov audit",
+        "prov audit --user HANDLE --since 2h --all",
+        "prov audit --field description --json",
+        "prov audit --record UID -o audit.csv",
+        "prov audit --kind artifact --until 2027-01-01 -o audit.html",
+        "prov audit --as-of 8 --csv",
+    ),
+    json="one object a line: `position`, `at`, `who` (handle), `auth`, `os_user`, `host`, `event`, `kind`, `uid` and `key` (of the "
+    "record), `field`, `old`, `new`, `details`, `reason`, `run` (uid); with -o one object: `path`, `n_rows`.",
+    as_of=True,
+)
+def audit(
+    call: Call,
+    user: Annotated[str | None, typer.Option(metavar="HANDLE", help="Only what this user did.")] = None,
+    record: Annotated[str | None, typer.Option(metavar="UID", help="Only what happened to this record.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="Only events such as ArtifactUpdated, or artifact for all about artifacts."),
+    ] = None,
+    run: Annotated[str | None, typer.Option(metavar="UID", help="Only what happened in this run.")] = None,
+    field: Annotated[
+        str | None, typer.Option(help="Only changes of this field, or of the feature of this name.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help=f"Only events then or later: {HELP}.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only events before; a date includes that day.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write all of it to a file: .csv, .html or .parquet."),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all of it as CSV.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Print at most so many events, the last.")] = DEFAULT_LIMIT,
+    all_: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
+) -> None:
+    """Report who changed what.
+
+    One line for each changed field and each other event: when, who, how that is known, which record, old value, new value, why, and
+    in which run. Printed newest first, written to a file oldest first.
+    """
+    from lineagelog.audit_trail import COLUMNS, write_csv
+
+    now = datetime.now(UTC)
+    is_whole = all_ or as_csv or output is not None
+    with call.store() as store:
+        trail = store.audit(
+            who=user,
+            record=record,
+            what=kind,
+            run=run,
+            field=field,
+            since=read_moment(since, "--since", now=now) if since is not None else None,
+            until=read_moment(until, "--until", now=now, end_of_day=True) if until is not None else None,
+            newest_first=output is None and not as_csv,
+            limit=None if is_whole else limit,
+        )
+        if output is not None:
+            n_rows = trail.write(output)
+            if call.out.json:
+                call.out.object({"path": str(output), "n_rows": n_rows})
+            else:
+                call.out.say(f"wrote {n_rows:,} rows of the audit trail to {output}")
+        elif as_csv:
+            write_csv(trail, sys.stdout)
+        elif call.out.json:
+            call.out.objects({name: getattr(row, name) for name in COLUMNS} for row in trail)
+        elif not call.out.table(
+            ("#", "time (UTC)", "who", "auth", "event", "record", "field", "old", "new", "why", "run"),
+            (_cells(row) for row in trail),
+            whole=("#", "time (UTC)", "event", "run"),
+            drop=("run", "auth"),
+        ):
+            call.out.say("no events match")
+
+
+def _cells(row: Row) -> tuple[Any, ...]:
+    record = " ".join(part for part in (row.kind, row.uid, row.key) if part)
+    new = row.new if row.field is not None else in_short(row.details)
+    return (
+        row.position, row.at, row.who, row.auth, row.event, record, row.field, row.old, new, row.reason, row.run,
+    )  # fmt: skip
 
 
 @command(
     "verify",
     examples=("prov verify", "prov verify --content", "prov verify --checkpoint checkpoint.txt --json"),
     json="one object: `ok`, `n_events`, `root`, `first_bad_position`, `problems` (a list of `position` and `what`), `checkpoint` "
-    "(`origin`, `size`, `root`, or null), `content` (a list of the objects of `prov storage check --json`, or null).",
+    "(`origin`, `size`, `root`, or null), `clock_anomalies` (a list of `position`, `recorded_at`, `before`), "
+    "`content` (a list of the objects of `prov storage check --json`, or null).",
 )
 def verify(
     call: Call,
@@ -51,6 +145,7 @@ def verify(
                 "first_bad_position": report.first_bad_position,
                 "problems": [{"position": problem.position, "what": problem.what} for problem in report.problems],
                 "checkpoint": report.checkpoint,
+                "clock_anomalies": [anomaly._asdict() for anomaly in report.clock_anomalies],
                 "content": list(report_objects(report.content)) if report.content is not None else None,
             }
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -101,10 +101,15 @@ def print_entries(out: Output, entries: Iterable[Entry]) -> int:
 def in_words(entry: Entry) -> str:
     """Say in one line what an event changed or holds, and why."""
     parts = [f"{name}: {_value(change.old)} → {_value(change.new)}" for name, change in entry.changes.items()]
-    parts += [f"{name}={cell(value)}" for name, value in entry.details.items()]
+    parts += [in_short(entry.details)] if entry.details else []
     if entry.reason:
         parts.append(f"because: {entry.reason}")
     return "; ".join(parts)
+
+
+def in_short(details: Mapping[str, Any] | None) -> str:
+    """Write what tells most of an event in one line."""
+    return "; ".join(f"{name}={cell(value)}" for name, value in (details or {}).items())
 
 
 def entry_object(entry: Entry) -> dict[str, Any]:

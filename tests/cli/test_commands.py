@@ -351,6 +351,7 @@ def test_verify_says_that_all_is_well(prov: Any, story_on_each: Any, head: Calla
     report = prov("verify", "--json").object
     assert report == {
         "ok": True, "n_events": head()[0], "root": head()[1], "first_bad_position": None, "problems": [], "checkpoint": None,
+        "clock_anomalies": [],
         "content": None,
     }  # fmt: skip
     text = prov("verify")

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lineagelog.adapters.log.verification import Verification, verify_log
 from lineagelog.domain.errors import LogCorruptError
 from lineagelog.domain.event import NewEvent
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
+from lineagelog.domain.values import time_text
 from lineagelog.projections import schema
 from lineagelog.projections.table import index_name
 
@@ -302,3 +304,25 @@ def test_a_removed_rule_of_a_registry_is_found_and_made_anew(whole: EventLog) ->
     assert name in whats(verify_log(whole.database))
     whole.rebuild()
     assert verify_log(whole.database).problems == ()
+
+
+def test_a_clock_that_was_set_back_is_told_and_is_no_damage(
+    log: EventLog, registered: Callable[..., NewEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = datetime(2026, 10, 25, 0, 59, tzinfo=UTC)
+    ticks = [0.0, 10.0, 9.0, 7.0, 8.0, 4.0, 3600.0, 0.0, 1.0]
+    clock = iter([time_text(start + timedelta(seconds=tick)) for tick in ticks])
+    with log.database.write() as transaction:
+        kind = type(transaction)
+    monkeypatch.setattr(kind, "now", lambda _self: next(clock))
+    for _ in ticks:
+        log.append([registered()])
+    found = verify_log(log.database)
+    # Two seconds at most are the trembling of a clock that is kept right.
+    assert [anomaly.position for anomaly in found.clock_anomalies] == [6, 8]
+    assert (found.clock_anomalies[1].before, found.clock_anomalies[1].recorded_at) == (
+        "2026-10-25T01:59:00.000000Z",
+        "2026-10-25T00:59:00.000000Z",
+    )
+    assert found.problems == ()
+    assert [event.position for event in log.read()] == list(range(1, len(ticks) + 1))

@@ -1,0 +1,298 @@
+"""The audit trail as a report: one row for each changed field, and one for each other event, as a table, CSV, HTML or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from lineagelog.domain.errors import UnknownFormatError
+from lineagelog.domain.event import Context
+from lineagelog.text import clean
+from lineagelog.writing import written_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from lineagelog.store import Store
+    from lineagelog.trail import Entry
+
+_BATCH: Final = 5_000
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""With these a cell of a CSV file begins that a spreadsheet would compute."""
+
+_context: Final = msgspec.json.Decoder(Context)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the audit trail.
+
+    Attributes:
+        position: Place of the event in the log, from 1.
+        at: When it was recorded, UTC.
+        who: Handle of the user who did it.
+        auth: How that is known: `declared`, `anonymous`, or the name of a proof.
+        os_user: The operating system's user of the process.
+        host: The machine.
+        event: Name of the kind of event, such as `ArtifactUpdated`.
+        kind: Kind of the record, such as `Artifact`.
+        uid: Short name of the record.
+        key: What people call the record.
+        field: The field that changed; `None` for an event that is no change of a field.
+        old: Its value before.
+        new: Its value after.
+        details: What tells most of an event that is no change of a field.
+        reason: Why, in the user's words.
+        run: Short name of the run it happened in.
+    """
+
+    position: int
+    at: datetime
+    who: str | None
+    auth: str
+    os_user: str | None
+    host: str | None
+    event: str
+    kind: str | None
+    uid: str | None
+    key: str | None
+    field: str | None
+    old: Any
+    new: Any
+    details: dict[str, Any] | None
+    reason: str | None
+    run: str | None
+
+
+COLUMNS: Final = tuple(field.name for field in fields(Row))
+"""The columns of the report, in their order."""
+
+
+class AuditTrail:
+    """The events of a store that meet some conditions, as rows; read anew each time it is looked at."""
+
+    def __init__(self, store: Store, *, field: str | None = None, **conditions: Any) -> None:
+        """Check the conditions.
+
+        Args:
+            store: The store.
+            field: Only changes of this field, or of the feature of this name.
+            conditions: Those of `lineagelog.trail.trail`.
+        """
+        self._store = store
+        self._field = field
+        self._conditions = {**conditions, "field": field}
+        # A condition that names nothing is refused now, not when the first row is read.
+        self._entries()
+
+    def __iter__(self) -> Iterator[Row]:
+        for entry in self._entries():
+            yield from rows_of(entry, self._field)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the rows as a table, values as text."""
+        frame: pd.DataFrame = self._table().to_pandas()
+        return frame
+
+    def write(self, path: str | os.PathLike[str], *, format: str | None = None) -> int:  # noqa: A002 - the word of exports
+        """Write the rows to a file, whole or not at all.
+
+        Args:
+            path: The file; replaced when it is complete.
+            format: `csv`, `html` or `parquet`; told by the suffix of the file by default.
+
+        Returns:
+            Number of rows.
+
+        Raises:
+            UnknownFormatError: There is no such format.
+            ExportError: The file cannot be written.
+        """
+        target = Path(path)
+        name = format or {".htm": "html"}.get(target.suffix, target.suffix[1:])
+        writer = _WRITERS.get(name)
+        if writer is None:
+            raise UnknownFormatError(format or target.suffix, tuple(_WRITERS))
+        with written_whole(target, f"the audit trail cannot be written to {target}") as out:
+            return writer(self, out)
+
+    def describe(self) -> str:
+        """Say what the trail is of, and which conditions it meets."""
+        conditions = ", ".join(
+            f"{name}: {value}"
+            for name, value in self._conditions.items()
+            if value is not None and name not in ("newest_first", "limit")
+        )
+        head = self._store.log.head()
+        return (
+            f"Audit trail of {self._store.name} ({self._store.uid}), {conditions or 'all events'}; "
+            f"log of {head.position} events, tree root {head.root}"
+        )
+
+    def _entries(self) -> Iterator[Entry]:
+        return self._store.trail(**self._conditions)
+
+    def _table(self) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.Table.from_batches(_batches(self), _arrow_schema())
+
+
+def rows_of(entry: Entry, field: str | None = None) -> Iterator[Row]:
+    """Turn an event into rows: one for each field it changed, else one.
+
+    Args:
+        entry: The event.
+        field: Only changes of this field.
+    """
+    context = _context.decode(entry.recorded.context)
+    common = (
+        entry.position, entry.at, entry.who, context.auth, context.os_user, context.host, entry.event, entry.kind, entry.uid,
+        entry.key,
+    )  # fmt: skip
+    end = (entry.reason, entry.run)
+    details = dict(entry.details) or None
+    for name, change in entry.changes.items():
+        if field is None or name == field:
+            yield Row(*common, name, change.old, change.new, details, *end)
+    if not entry.changes and field is None:
+        yield Row(*common, None, None, None, details, *end)
+
+
+def texts_of(row: Row) -> tuple[str | None, ...]:
+    """Write the values of a row as people read them; what is missing stays so."""
+    return tuple(_text(getattr(row, name)) for name in COLUMNS)
+
+
+def write_csv(rows: Iterable[Row], out: IO[str]) -> int:
+    """Write rows as CSV, which no spreadsheet takes for formulas."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    count = 0
+    for row in rows:
+        writer.writerow(
+            [
+                f"'{text}" if text and text.startswith(_FORMULA) and not _is_number(getattr(row, name)) else text or ""
+                for name, text in zip(COLUMNS, texts_of(row), strict=True)
+            ]
+        )
+        count += 1
+    return count
+
+
+def _write_csv(trail: AuditTrail, out: IO[bytes]) -> int:
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    try:
+        return write_csv(trail, text)
+    finally:
+        text.detach()
+
+
+def _write_html(trail: AuditTrail, out: IO[bytes]) -> int:
+    def write(text: str) -> None:
+        out.write(text.encode())
+
+    title = html.escape(clean(trail.describe()))
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    write(_HTML_START.format(title=title, made=made))
+    write(f"<thead><tr>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr></thead>\n<tbody>\n")
+    count = 0
+    for row in trail:
+        # What is missing and what is empty are two things.
+        cells = (
+            "<td></td>" if text is None else f"<td><span>{html.escape(text)}</span></td>" for text in texts_of(row)
+        )
+        write(f"<tr>{''.join(cells)}</tr>\n")
+        count += 1
+    write(f"</tbody></table>\n<p>{count:,} rows</p>\n</body></html>\n")
+    return count
+
+
+def _write_parquet(trail: AuditTrail, out: IO[bytes]) -> int:
+    import pyarrow.parquet as pq
+
+    count = 0
+    with pq.ParquetWriter(out, _arrow_schema()) as writer:
+        for batch in _batches(trail):
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return count
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
+    waiting: list[Row] = []
+    for row in rows:
+        waiting.append(row)
+        if len(waiting) == _BATCH:
+            yield _batch(waiting)
+            waiting = []
+    yield _batch(waiting)
+
+
+def _batch(rows: Sequence[Row]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    schema = _arrow_schema()
+    arrays = []
+    for name in COLUMNS:
+        values = [getattr(row, name) for row in rows]
+        if name not in ("position", "at"):
+            values = [_text(value) for value in values]
+        arrays.append(pa.array(values, schema.field(name).type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _arrow_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {"position": pa.int64(), "at": pa.timestamp("us", tz="UTC")}
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    # Text as it is, but for what would steer a terminal or turn its direction.
+    return clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), keep="\n\t")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+_WRITERS: Final[dict[str, Callable[[AuditTrail, IO[bytes]], int]]] = {
+    "csv": _write_csv,
+    "html": _write_html,
+    "parquet": _write_parquet,
+}
+
+_HTML_START: Final = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+body {{ font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222; }}
+table {{ border-collapse: collapse; }}
+th, td {{ text-align: left; vertical-align: top; padding: .25em .6em; border-bottom: 1px solid #ddd; white-space: pre-wrap; }}
+th {{ position: sticky; top: 0; background: #f4f4f4; }}
+td {{ max-width: 28em; overflow-wrap: anywhere; }}
+@media print {{ body {{ margin: 0; font-size: 9px; }} th {{ position: static; }} tr {{ break-inside: avoid; }} }}
+</style></head><body>
+<h1>Audit trail</h1>
+<p>{title}</p>
+<p>Written at {made}. Times are UTC. A user is as proven as the column auth says: declared means that the person said so.</p>
+<table>
+"""
