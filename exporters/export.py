@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import islice
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.version import VERSION
-from lineagelog.exporters.mapping import Export, open_export
+from lineagelog.exporters.mapping import Export, open_export, open_store
 from lineagelog.exporters.ntriples import write_nquads, write_ntriples
+from lineagelog.exporters.part import Part
 from lineagelog.exporters.provjson import write_provjson
 from lineagelog.exporters.provjsonld import write_provjsonld
 from lineagelog.exporters.provn import write_provn
 from lineagelog.exporters.provxml import write_provxml
 from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Statement
+from lineagelog.exporters.table import TABLES, TableFormat, csv_metadata
 from lineagelog.exporters.turtle import write_trig, write_turtle
-from lineagelog.exporters.vocabulary import DEFAULT_BASE
+from lineagelog.exporters.vocabulary import DEFAULT_BASE, store_prefixes
 from lineagelog.projections.reader import Reader
 
 SOFTWARE: Final = f"lineagelog {VERSION}"
@@ -57,7 +59,10 @@ FORMATS: Final[Mapping[str, Format]] = {
         Format("n-triples", ".nt", "application/n-triples", write_ntriples),
     )
 }
-"""Every format, by name."""
+"""Every format of PROV, by name."""
+
+NAMES: Final = (*FORMATS, *TABLES)
+"""Names of all formats, with those of tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +73,12 @@ class ExportSummary:
         format: Name of the format.
         scope: `all`, or what was asked for, such as `artifact Xk3… upstream, user Ada00001`.
         bundle: IRI of the bundle, which names the export.
-        n_statements: PROV statements written.
+        n_statements: PROV statements written, or rows of a table.
         sha256: SHA-256 of the file, 64 hexadecimal characters.
         size_bytes: Size of the file.
-        counts: Statements by kind, such as `{"entity": 12, "used": 3}`.
+        counts: Statements by kind, such as `{"entity": 12, "used": 3}`; of a table `rows`.
         left_out: Records and statements of the store that the export does not hold, by kind, and why.
+        metadata: What stands beside a CSV file and says what it is, by the W3C's metadata of tables; `None` for other formats.
     """
 
     format: str
@@ -83,6 +89,7 @@ class ExportSummary:
     size_bytes: int
     counts: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
 
 
 def export(
@@ -102,7 +109,7 @@ def export(
     Args:
         reader: One consistent view of the store (`Database.snapshot()`).
         out: A binary file; it is not closed.
-        format: Name in `FORMATS`.
+        format: Name in `FORMATS` or `TABLES`.
         scope: What to export.
         head_position: Last position of the log in that view.
         head_root: Merkle tree head at that position.
@@ -114,18 +121,27 @@ def export(
         UnknownFormatError: No exporter has this name.
         RecordNotFoundError: The subject of the scope does not exist.
     """
+    if format in TABLES:
+        return _export_table(
+            reader,
+            out,
+            TABLES[format],
+            scope,
+            head_position=head_position,
+            head_root=head_root,
+            software=software,
+            base=base,
+            progress=progress,
+        )
     chosen = find_format(format)
     opened = open_export(
         reader, scope=scope, head_position=head_position, head_root=head_root, software=software, base=base
     )
     counts: Counter[str] = Counter()
     pieces = chosen.write(replace(opened, statements=_counted(opened.statements, counts)))
-    digest, size_bytes, n_told = sha256(), 0, 0
+    sink, n_told = _Hashed(out), 0
     while batch := list(islice(pieces, _PIECES)):
-        written = "".join(batch).encode()
-        out.write(written)
-        digest.update(written)
-        size_bytes += len(written)
+        sink.write("".join(batch).encode())
         if progress is not None:
             progress(counts.total() - n_told)
             n_told = counts.total()
@@ -135,8 +151,8 @@ def export(
         scope=str(scope),
         bundle=f"{opened.prefixes[prefix]}{local}",
         n_statements=counts.total(),
-        sha256=digest.hexdigest(),
-        size_bytes=size_bytes,
+        sha256=sink.digest.hexdigest(),
+        size_bytes=sink.size_bytes,
         counts=dict(counts),
         left_out=dict(opened.left_out),
     )
@@ -151,7 +167,84 @@ def find_format(name: str) -> Format:
     try:
         return FORMATS[name]
     except KeyError:
-        raise UnknownFormatError(name, tuple(FORMATS)) from None
+        raise UnknownFormatError(name, NAMES) from None
+
+
+def guess_format(file_name: str) -> str | None:
+    """Tell the format by the end of a file's name; of a bare `.csv` or `.parquet` nothing tells which table is meant."""
+    known = ((table.suffix, name) for formats in (TABLES, FORMATS) for name, table in formats.items())
+    return next((name for suffix, name in known if file_name.endswith(suffix)), None)
+
+
+def _export_table(
+    reader: Reader,
+    out: BinaryIO,
+    table: TableFormat,
+    scope: Scope,
+    *,
+    head_position: int,
+    head_root: str,
+    software: str,
+    base: str,
+    progress: Callable[[int], object] | None,
+) -> ExportSummary:
+    store_uid, _, _ = open_store(reader)
+    part = None if scope.is_whole else Part.find(reader, scope)
+    left_out = {} if part is None else {**part.left_out, **table.left_out(reader, part)}
+    bundle = f"{store_prefixes(base, store_uid)['export']}e{head_position}-{scope.slug}"
+    about = {
+        "table": table.name,
+        "scope": str(scope),
+        "export": bundle,
+        "lastPosition": head_position,
+        "merkleRoot": head_root,
+        "software": software,
+        "leftOut": left_out,
+    }
+    sink, n_rows = _Hashed(out), 0
+    for n_written in table.write(cast("BinaryIO", sink), table.columns, table.rows(reader, part), about):
+        n_rows += n_written
+        if progress is not None:
+            progress(n_written)
+    return ExportSummary(
+        format=table.name,
+        scope=str(scope),
+        bundle=bundle,
+        n_statements=n_rows,
+        sha256=sink.digest.hexdigest(),
+        size_bytes=sink.size_bytes,
+        counts={"rows": n_rows},
+        left_out=left_out,
+        metadata=csv_metadata(table.columns, about) if table.media_type == "text/csv" else None,
+    )
+
+
+class _Hashed:
+    """A file that is only written to, and hashed on the way."""
+
+    closed = False
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.digest = sha256()
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size_bytes += len(data)
+        return self._out.write(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.size_bytes
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def close(self) -> None:
+        """Leave the file open; whoever opened it closes it."""
 
 
 def _counted(statements: Iterator[Statement], counts: Counter[str]) -> Iterator[Statement]:

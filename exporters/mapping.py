@@ -215,10 +215,7 @@ def open_export(
         RecordNotFoundError: The subject of the scope does not exist.
         ExportError: The view holds no store.
     """
-    stores = reader.read("SELECT uid, name, created_at FROM stores ORDER BY position")
-    if not stores:
-        raise ExportError("there is nothing to export: the database holds no store; create one with `prov init`")
-    uid, title, created_at = stores[0]
+    uid, title, created_at = open_store(reader)
     dense = {str(run_id): int(pairs) for run_id, pairs in reader.read(_DENSE_RUNS)}
     part = None if scope.is_whole else Part.find(reader, scope)
     left_out = {} if part is None else part.left_out
@@ -232,14 +229,27 @@ def open_export(
         log=Name(f"log:e{head_position}"),
         software=software,
         scope=scope,
-        title=str(title),
+        title=title,
         created_at=moment(created_at),
         position=head_position,
         root=head_root,
         left_out=left_out,
     )
     statements = chain(description.statements(), _Mapper(reader, part, dense).statements())
-    return Export(v.store_prefixes(base, str(uid)), description.bundle, left_out, statements)
+    return Export(v.store_prefixes(base, uid), description.bundle, left_out, statements)
+
+
+def open_store(reader: Reader) -> tuple[str, str, str]:
+    """Read uid, name and time of creation of the store.
+
+    Raises:
+        ExportError: The view holds no store.
+    """
+    stores = reader.read("SELECT uid, name, created_at FROM stores ORDER BY position")
+    if not stores:
+        raise ExportError("there is nothing to export: the database holds no store; create one with `prov init`")
+    uid, title, created_at = stores[0]
+    return str(uid), str(title), str(created_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

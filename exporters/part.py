@@ -77,6 +77,20 @@ class Part:
         part.left_out.update(part.count_left_out(reader))
         return part
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of all its records."""
+        records = (
+            self.artifacts,
+            self.runs,
+            self.transforms,
+            self.environments,
+            self.storages,
+            self.users,
+            self.collections,
+        )
+        return frozenset().union(*records, *self.annotations.definitions.values())
+
     def count_left_out(self, reader: Reader) -> Iterator[tuple[str, int]]:
         """Count the records, and the inputs and outputs of runs, that are in the store and not in this part."""
         held = {

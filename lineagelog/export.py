@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,8 +50,8 @@ def export(
     Args:
         store: The store.
         path: File to write; it is replaced when the export is complete.
-        format: `prov-json`, `prov-n`, `prov-xml`, `prov-jsonld`, `trig`, `turtle`, `n-quads` or `n-triples`; told by the suffix of
-            the file by default.
+        format: `prov-json`, `prov-n`, `prov-xml`, `prov-jsonld`, `trig`, `turtle`, `n-quads` or `n-triples`, or a table:
+            `edges-csv`, `edges-parquet`, `events-csv` or `events-parquet`; told by the suffix of the file by default.
         subject: An artifact, run, transform or collection, or its uid: only what belongs to its lineage; everything by default.
         direction: Which way lineage is followed from the subject: `upstream`, `downstream` or `both`; `upstream` by default.
         max_depth: How many derivation steps are followed from the subject; to the end by default.
@@ -72,12 +73,12 @@ def export(
         InvalidValueError: A direction or depth without a subject, or times that nothing lies between.
         ExportError: The file cannot be written.
     """
-    from lineagelog.exporters.export import FORMATS
+    from lineagelog.exporters.export import NAMES, guess_format
     from lineagelog.exporters.export import export as write
 
-    chosen = format or next((name for name, known in FORMATS.items() if path.name.endswith(known.suffix)), None)
-    if chosen is None or chosen not in FORMATS:
-        raise UnknownFormatError(chosen or path.suffix, tuple(FORMATS))
+    chosen = format or guess_format(path.name)
+    if chosen is None or chosen not in NAMES:
+        raise UnknownFormatError(chosen or path.suffix, NAMES)
     scope = _scope(
         store,
         subject,
@@ -105,6 +106,12 @@ def export(
             )
         # What is on record must be on disk, whatever the end of the block meets.
         out.flush()
+        if summary.metadata is not None:
+            beside = path.with_name(f"{path.name}-metadata.json")
+            with written_whole(beside, f"the metadata of the export cannot be written to {beside}") as metadata:
+                metadata.write(
+                    json.dumps({**summary.metadata, "url": path.name}, ensure_ascii=False, indent=2).encode()
+                )
         if record:
             _record(store, summary, head)
     return summary

@@ -34,7 +34,7 @@ HOMES = {
     "prov": {"exporters"},
     "polars": {"adapters/formats"},
     "psycopg": {"adapters/log"},
-    "pyarrow": {"adapters", "projections", "lineagelog"},
+    "pyarrow": {"adapters", "exporters", "projections", "lineagelog"},
     "pygraphviz": {"exporters"},
     "pyoxigraph": {"exporters"},
     "rdflib": {"exporters"},

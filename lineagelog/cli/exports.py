@@ -29,6 +29,7 @@ _TIMEOUT_S = 60.0
         "prov export --all -o provenance.json",
         "prov export --subject UID --format trig -o lineage.trig",
         "prov export --subject UID --direction both --depth 2 -o lineage.provn --json",
+        "prov export --all -o study.events.parquet",
         "prov export --user HANDLE --since 30d -o month.jsonld",
         "prov export --all --as-of 8 -o as-of-8.json",
     ),
@@ -67,12 +68,13 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            help="prov-json, prov-n, prov-xml, prov-jsonld, trig, turtle, n-quads or n-triples; by default told by .json, .provn, "
-            ".provx, .jsonld, .trig, .ttl, .nq or .nt.",
+            help="prov-json, prov-n, prov-xml, prov-jsonld, trig, turtle, n-quads or n-triples, or a table: edges-csv, "
+            "edges-parquet, events-csv or events-parquet; by default told by .json, .provn, .provx, .jsonld, .trig, .ttl, .nq, .nt, .edges.csv, "
+            ".edges.parquet, .events.csv or .events.parquet.",
         ),
     ] = None,
 ) -> None:
-    """Write provenance as W3C PROV.
+    """Write provenance as W3C PROV, or as a table.
 
     It is that of the whole store, or of a part of it: the lineage of one record, a project, a user, a time, or what several of
     these have in common. A part says how much was left out. The export itself is put on record.
@@ -88,6 +90,8 @@ def export(
         raise typer.BadParameter(
             "--direction and --depth say how to follow lineage from a record; name it with --subject UID"
         )
+    from lineagelog.exporters.table import TABLES
+
     now = datetime.now(UTC)
     with call.store() as store:
         summary = store.export(
@@ -116,7 +120,8 @@ def export(
             }
         )
         return
-    call.out.say(f"wrote {summary.n_statements:,} PROV statements ({summary.scope}) as {summary.format} to {output}")
+    what = "rows" if summary.format in TABLES else "PROV statements"
+    call.out.say(f"wrote {summary.n_statements:,} {what} ({summary.scope}) as {summary.format} to {output}")
     call.out.say("; ".join(f"{kind} {count:,}" for kind, count in summary.counts.items()))
     left_out = "; ".join(f"{kind} {count:,}" for kind, count in summary.left_out.items() if count)
     call.out.say(f"left out: {left_out or 'nothing'}")

@@ -12,6 +12,7 @@ import pytest
 
 from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError, UnknownFormatError
 from lineagelog.exporters.export import FORMATS
+from lineagelog.exporters.table import TABLES
 from lineagelog.store import Store
 
 
@@ -83,6 +84,17 @@ def test_contradictions_are_refused_and_nothing_is_written(study: Store, tmp_pat
     assert study.log.head().position == position
 
 
-@pytest.mark.parametrize("fmt", sorted(FORMATS))
-def test_each_format_is_told_by_its_suffix(study: Store, tmp_path: Path, fmt: str) -> None:
-    assert study.export(tmp_path / f"out{FORMATS[fmt].suffix}").format == fmt
+def test_each_format_is_told_by_its_suffix(study: Store, tmp_path: Path) -> None:
+    for formats in (FORMATS, TABLES):
+        for name, known in formats.items():
+            assert study.export(tmp_path / f"out{known.suffix}").format == name
+    with pytest.raises(UnknownFormatError, match="edges-csv"):
+        study.export(tmp_path / "out.csv")
+
+
+def test_a_csv_file_has_its_metadata_beside_it(study: Store, tmp_path: Path) -> None:
+    summary = study.export(tmp_path / "out.events.csv", project="Screen")
+    metadata = json.loads((tmp_path / "out.events.csv-metadata.json").read_text())
+    assert metadata["url"] == "out.events.csv"
+    assert metadata["notes"][0]["leftOut"] == summary.left_out
+    assert summary.left_out["events"] > 0
