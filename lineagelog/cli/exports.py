@@ -69,7 +69,8 @@ def export(
         typer.Option(
             "--format",
             help="prov-json, prov-n, prov-xml, prov-jsonld, trig, turtle, n-quads or n-triples, or a table: edges-csv, "
-            "edges-parquet, events-csv or events-parquet; by default told by .json, .provn, .provx, .jsonld, .trig, .ttl, .nq, .nt, .edges.csv, "
+            "edges-parquet, events-csv or events-parquet; "
+            "by default told by .json, .provn, .provx, .jsonld, .trig, .ttl, .nq, .nt, .edges.csv, "
             ".edges.parquet, .events.csv or .events.parquet.",
         ),
     ] = None,
