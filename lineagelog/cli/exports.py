@@ -129,6 +129,38 @@ def export(
 
 
 @command(
+    "vocabulary",
+    examples=("prov vocabulary -o vocabulary.ttl", "prov vocabulary --shapes -o shapes.ttl"),
+    json="one object: `path`, or `turtle` if no file is named.",
+)
+def vocabulary(
+    call: Call,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; printed without it.")
+    ] = None,
+    shapes: Annotated[bool, typer.Option("--shapes", help="The shapes that exports have (SHACL) instead.")] = False,
+) -> None:
+    """Write the vocabulary of exports.
+
+    It is OWL in Turtle: the classes, properties and roles with the prefix ll:, tied to those of PROV. The shapes say what an export
+    holds of each record, for checks with SHACL.
+    """
+    from lineagelog.exporters.ontology import SHAPES, VOCABULARY, ontology_text
+    from lineagelog.writing import written_whole
+
+    text = ontology_text(SHAPES if shapes else VOCABULARY)
+    if output is None:
+        call.out.object({"turtle": text}) if call.out.json else call.out.text(text)
+        return
+    with written_whole(output, f"the vocabulary cannot be written to {output}") as out:
+        out.write(text.encode())
+    if call.out.json:
+        call.out.object({"path": str(output)})
+    else:
+        call.out.say(f"wrote {output}")
+
+
+@command(
     "validate",
     examples=("prov validate provenance.json", "prov validate provenance.trig provenance.json --json"),
     json="one object for each file: `path`, `valid`, `format`, `n_statements`, `n_bundles`, `violations` (a list of "
