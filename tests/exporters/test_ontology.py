@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import lineagelog.exporters
 from lineagelog.domain.storage import StorageRegistered
@@ -71,7 +72,8 @@ def record_rare(r: Any) -> None:
         uid="Stor00000002", root="s3://bucket", type="s3", region="eu-1", endpoint_url="http://localhost:9000"
     )
     r.add("bucket", bucket, actor="ada")
-    r.start("dense", "clean", host="laboratory")
+    r.start("dense", "clean")
+    r.pending[-1] = structs.replace(r.pending[-1], context='{"host":"laboratory"}')
     for number in range(101):
         r.save(f"in{number}", None, version="first")
         r.read("dense", f"in{number}")
