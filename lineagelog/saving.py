@@ -8,12 +8,12 @@ a record without its bytes.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lineagelog import current, locating, location, message
 from lineagelog.disposal import Family, check_families, read_families
@@ -48,12 +48,14 @@ from lineagelog.projections.rows import Readable, RowDict, find, find_in, find_o
 if TYPE_CHECKING:
     from lineagelog.adapters.formats import Contents
     from lineagelog.adapters.storage import Hashed, Staged, Storage
+    from lineagelog.adapters.storage.base import Progress
     from lineagelog.artifact import Artifact
     from lineagelog.collection import Collection
     from lineagelog.run import Run
     from lineagelog.store import Store
 
 _RETRIES: Final = 50
+_SMALL_BYTES: Final = 1 << 20
 _SIMILAR_KEY: Final = 0.9
 _looks = iter(range(50))
 """So many new keys are compared with the others in a process: whoever saves more of them one by one is not kept waiting."""
@@ -94,10 +96,8 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
     """
     store.check_is_present()
     with ExitStack() as stack:
-        names = _label(artifacts)
-        with byte_progress(f"hashing {names}", partial(_total_bytes, artifacts)):
-            scratch = _Scratch(stack)
-            drafts = [_prepare(store, artifact, stack, scratch) for artifact in artifacts]
+        with byte_progress(f"hashing {_label(artifacts)}", partial(_total_bytes, artifacts)) as progress:
+            drafts = _prepare(store, artifacts, stack, progress)
         _check_runs(store.log.database, drafts)
         for attempt in range(_RETRIES):
             try:
@@ -197,28 +197,83 @@ class _Scratch:
         return self._folder / f"{self._n_files}{suffix}"
 
 
-def _prepare(store: Store, artifact: Artifact, stack: ExitStack, scratch: _Scratch) -> _Draft:
-    """Read and hash the content; copy it to a temporary name where it is not in place."""
-    from lineagelog.adapters.formats import Location, format_of, infer, write
+class _Content(NamedTuple):
+    """What is to be read for an artifact.
 
-    record_id = new_id()
+    Attributes:
+        artifact: The artifact.
+        run: Run it belongs to.
+        storage_id: Location where the content lies, or goes to.
+        backend: Its files.
+        path: Where the content lies there; `None` for what is copied.
+        source: The local file or folder to copy; `None` for what is in place.
+        is_folder: It is a folder.
+        is_read_at_once: It is not handed to another thread: the files of a folder are read several at a time already, and a small
+            file takes less time than that.
+    """
+
+    artifact: Artifact
+    run: Run | None
+    storage_id: str
+    backend: Storage
+    path: str | None
+    source: Path | None
+    is_folder: bool
+    is_read_at_once: bool
+
+
+def _prepare(store: Store, artifacts: Sequence[Artifact], stack: ExitStack, progress: Progress | None) -> list[_Draft]:
+    """Read and hash the contents, several at a time; copy those that are not in place to temporary names.
+
+    Whatever happens, no copy is left over once the stack is unwound, unless it was committed.
+    """
+    from lineagelog.adapters.storage.parallel import from_any_thread, in_order
+
+    scratch, report = _Scratch(stack), from_any_thread(progress)
+    copies = stack.enter_context(ExitStack())
+
+    def read(content: _Content) -> tuple[Hashed, Staged | None]:
+        backend = content.backend
+        if content.source is None:
+            assert content.path is not None
+            vouched = _vouched(content.artifact, backend, content.path)
+            return vouched or backend.hash_in_place(content.path, report), None
+        stage = backend.stage_folder if content.is_folder else backend.stage_file
+        staged = stage(content.source, report)
+        copies.callback(staged.discard)
+        return staged.hashed, staged
+
+    results: dict[int, tuple[_Content, Hashed, Staged | None]] = {}
+
+    def begin() -> Iterator[tuple[int, _Content]]:
+        for number, artifact in enumerate(artifacts):
+            content = _find_content(store, artifact, scratch)
+            if content.is_read_at_once:
+                results[number] = content, *read(content)
+            else:
+                yield number, content
+
+    def finish(begun: tuple[int, _Content]) -> None:
+        number, content = begun
+        results[number] = content, *read(content)
+
+    # On an error this is unwound before the copies are: what has begun is waited for.
+    for _ in stack.enter_context(closing(in_order(finish, begin()))):
+        pass
+    return [_draft(store, *results[number]) for number in range(len(artifacts))]
+
+
+def _find_content(store: Store, artifact: Artifact, scratch: _Scratch) -> _Content:
+    """Say what is to be read for an artifact; an object in memory is written to a file."""
+    from lineagelog.adapters.formats import Location, infer, write
+
     run = run_of(artifact)
-    label = f"hashing {artifact.key or artifact.suffix}"
     if artifact._remote is not None:
         artifact._place = locating.register(store, artifact._remote.address)
     if artifact._place is not None:
         storage_id, path = artifact._place
-        backend = store.storage_backend(storage_id)
-        with byte_progress(label, artifact.size or 0) as progress:
-            hashed = _vouched(artifact, backend, path) or backend.hash_in_place(path, progress)
-        fmt = format_of(artifact.suffix)
-        if fmt is not None and fmt.infer is not None and artifact._checksum == "content":
-            local = backend.local_path(path)
-            place = Location.of(local) if local is not None else Location(path, None, *backend.in_file_system(path))
-            _describe(artifact, infer(place, artifact.suffix))
-        return _Draft(artifact, record_id, hashed, storage_id, path, None, run, artifact._replaces, artifact._reason)
-    storage_id = store.default_storage_id
-    backend = store.storage_backend(storage_id)
+        is_folder = artifact._source.is_dir() if artifact._source is not None else _is_remote_folder(artifact)
+        return _Content(artifact, run, storage_id, store.storage_backend(storage_id), path, None, is_folder, is_folder)
     source = artifact._source
     if source is None:
         assert artifact._object is not None
@@ -227,12 +282,31 @@ def _prepare(store: Store, artifact: Artifact, stack: ExitStack, scratch: _Scrat
         _describe(artifact, write(fmt, obj, source))
     else:
         _describe(artifact, infer(Location.of(source), artifact.suffix))
-    with byte_progress(label, artifact.size or 0) as progress:
-        staged = backend.stage_folder(source, progress) if source.is_dir() else backend.stage_file(source, progress)
-    stack.enter_context(staged)
-    path = location.object_path(store.uid, record_id, artifact.suffix)
+    storage_id = store.default_storage_id
+    backend, is_folder = store.storage_backend(storage_id), source.is_dir()
+    size = (artifact.size or 0) if artifact._source is not None else source.stat().st_size
+    at_once = is_folder or size < _SMALL_BYTES
+    return _Content(artifact, run, storage_id, backend, None, source, is_folder, at_once)
+
+
+def _is_remote_folder(artifact: Artifact) -> bool:
+    return artifact._remote is not None and artifact._remote.found.is_folder
+
+
+def _draft(store: Store, content: _Content, hashed: Hashed, staged: Staged | None) -> _Draft:
+    from lineagelog.adapters.formats import Location, format_of, infer
+
+    artifact, backend, path, record_id = content.artifact, content.backend, content.path, new_id()
+    if path is None:
+        path = location.object_path(store.uid, record_id, artifact.suffix)
+    else:
+        fmt = format_of(artifact.suffix)
+        if fmt is not None and fmt.infer is not None and artifact._checksum == "content":
+            local = backend.local_path(path)
+            place = Location.of(local) if local is not None else Location(path, None, *backend.in_file_system(path))
+            _describe(artifact, infer(place, artifact.suffix))
     return _Draft(
-        artifact, record_id, staged.hashed, storage_id, path, staged, run, artifact._replaces, artifact._reason
+        artifact, record_id, hashed, content.storage_id, path, staged, content.run, artifact._replaces, artifact._reason
     )
 
 
@@ -515,12 +589,16 @@ def _known_contents(
 
 
 def _commit(store: Store, drafts: Sequence[_Draft], existing: Sequence[str | None]) -> None:
+    """Give the new contents their names; what goes to another machine shows its bytes."""
     waiting: dict[str, list[tuple[Staged, str]]] = {}
     for draft, same in zip(drafts, existing, strict=True):
         if draft.staged is not None and same is None and not draft.staged.committed:
             waiting.setdefault(draft.storage_id, []).append((draft.staged, draft.path))
     for storage_id, staged in waiting.items():
-        store.storage_backend(storage_id).commit_all(staged)
+        backend = store.storage_backend(storage_id)
+        n_bytes = sum(content.size_bytes for content, _ in staged) if backend.type != "local" else 0
+        with byte_progress(f"uploading {_label([draft.artifact for draft in drafts])}", n_bytes) as progress:
+            backend.commit_all(staged, progress)
 
 
 def _remove(store: Store, drafts: Sequence[_Draft]) -> None:

@@ -94,11 +94,12 @@ class Staged(AbstractContextManager["Staged"]):
         return self.hashed.n_files
 
     @abstractmethod
-    def commit(self, path: str) -> None:
+    def commit(self, path: str, progress: Progress | None = None) -> None:
         """Give the content its name; when this returns, a power cut cannot take it away.
 
         Args:
             path: Where it goes, relative to the root.
+            progress: Called as bytes are sent to another machine.
 
         Raises:
             ContentChangedError: The source is no longer what was hashed.
@@ -163,16 +164,17 @@ class Storage(ABC):
             UnsupportedFormatError: It holds a link or a special file, or no file at all.
         """
 
-    def commit_all(self, staged: Sequence[tuple[Staged, str]]) -> None:
+    def commit_all(self, staged: Sequence[tuple[Staged, str]], progress: Progress | None = None) -> None:
         """Commit several contents at a lower cost than one by one; when this returns, all have their names durably.
 
         After an error some may have got their names; `Staged.committed` tells which.
 
         Args:
             staged: Contents that were staged here, with the path of each.
+            progress: Called as bytes are sent to another machine.
         """
         for content, path in staged:
-            content.commit(path)
+            content.commit(path, progress)
 
     def put_file(self, source: Path, path: str, progress: Progress | None = None) -> Hashed:
         """Stage a file and commit it at once."""

@@ -211,7 +211,11 @@ class LocalStorage(Storage):
                     n_removed += 1
         return n_removed
 
-    def commit_all(self, staged: Sequence[tuple[Staged, str]]) -> None:
+    def commit_all(
+        self,
+        staged: Sequence[tuple[Staged, str]],
+        progress: Progress | None = None,  # noqa: ARG002 - what was staged is on this disk already
+    ) -> None:
         """Bring all contents to the medium, move each to its name, then bring the names to the medium."""
         contents = [(content, path) for content, path in staged if isinstance(content, _StagedLocally)]
         if len(contents) != len(staged):
@@ -273,8 +277,8 @@ class _StagedLocally(Staged):
         self._storage = storage
         self._temporary: Path | None = temporary
 
-    def commit(self, path: str) -> None:
-        self._storage.commit_all([(self, path)])
+    def commit(self, path: str, progress: Progress | None = None) -> None:
+        self._storage.commit_all([(self, path)], progress)
 
     def discard(self) -> None:
         if self._temporary is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Final, TypeVar
@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], n_workers: int = N_WORKERS) -> Iterator[R]:
+def in_order(function: Callable[[T], R], items: Iterable[T], n_workers: int = N_WORKERS) -> Generator[R, None, None]:
     """Call a function on each item, several at a time, and yield the results in the order of the items.
 
     Items are taken as they are needed: at most `n_workers` of them, and as many results, exist at a time. The first

@@ -130,14 +130,15 @@ class RemoteStorage(Storage):
         listing = hashed_listing([(member.path, member.hashed.size_bytes, member.hashed.hash) for member in members])
         return _StagedForUpload(self, listing, members, source)
 
-    def commit_all(self, staged: Sequence[tuple[Staged, str]]) -> None:
+    def commit_all(self, staged: Sequence[tuple[Staged, str]], progress: Progress | None = None) -> None:
         """Upload several contents at a time."""
+        report = from_any_thread(progress)
         small = [pair for pair in staged if pair[0].n_files is None and pair[0].size_bytes <= _LARGE_BYTES]
-        for _ in in_order(lambda pair: pair[0].commit(pair[1]), small):
+        for _ in in_order(lambda pair: pair[0].commit(pair[1], report), small):
             pass
         for content, path in staged:
             if not content.committed:
-                content.commit(path)
+                content.commit(path, report)
 
     def hash_in_place(self, path: str, progress: Progress | None = None) -> Hashed:
         """Read and hash a stored file or folder."""
@@ -266,8 +267,13 @@ class RemoteStorage(Storage):
         """Do nothing: uploads have no temporary names."""
         return 0
 
-    def upload(self, member: Source, path: str) -> None:
+    def upload(self, member: Source, path: str, progress: Progress | None = None) -> None:
         """Upload one file, and read it back.
+
+        Args:
+            member: The file.
+            path: Where it goes.
+            progress: Called as bytes are sent, in any thread.
 
         Raises:
             ContentChangedError: The file is no longer what was hashed; the upload was removed.
@@ -285,6 +291,8 @@ class RemoteStorage(Storage):
                 self._fs.makedirs(self._key(path).rpartition("/")[0], exist_ok=True)
             self._fs.put_file(str(member.source), self._key(path), mode="create")
             self._fs.invalidate_cache()
+        if progress is not None:
+            progress(member.hashed.size_bytes)
         try:
             stored = self.read_object(path, None, None)
             if fingerprint_of(member.source) != member.fingerprint:
@@ -403,16 +411,17 @@ class _StagedForUpload(Staged):
         self._members: list[Source] | None = members
         self._folder = folder
 
-    def commit(self, path: str) -> None:
+    def commit(self, path: str, progress: Progress | None = None) -> None:
         if self._members is None:
             raise RuntimeError("what was staged has been committed or discarded already; stage it again")
         if self._storage.exists(path):
             raise taken(self._storage.url(path))
         done: list[str] = []
+        report = from_any_thread(progress)
 
         def upload(member: Source) -> None:
             place = f"{path}/{member.path}" if member.path else path
-            self._storage.upload(member, place)
+            self._storage.upload(member, place, report)
             done.append(place)
 
         try:

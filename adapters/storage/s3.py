@@ -203,7 +203,7 @@ class S3Storage(RemoteStorage):
                         n_ended += 1
         return n_ended
 
-    def upload(self, member: Source, path: str) -> None:
+    def upload(self, member: Source, path: str, progress: Progress | None = None) -> None:
         """Upload one file, and make sure that the server has what was hashed; see `RemoteStorage.upload`."""
         if fingerprint_of(member.source) != member.fingerprint:
             raise changed(member.source)
@@ -211,7 +211,7 @@ class S3Storage(RemoteStorage):
         put = self._put_whole if member.hashed.size_bytes <= PART_BYTES else self._put_parts
         with self._translated(path):
             try:
-                proven = put(member, path, mark)
+                proven = put(member, path, mark, progress)
                 if not proven:
                     stored = self.read_object(path, None, None)
                     if stored != member.hashed:
@@ -225,7 +225,7 @@ class S3Storage(RemoteStorage):
                         self.delete(path)
                 raise
 
-    def _put_whole(self, member: Source, path: str, mark: str) -> bool:
+    def _put_whole(self, member: Source, path: str, mark: str, progress: Progress | None) -> bool:
         """Send a file in one request, and tell whether the ETag proves that it arrived."""
         content = member.source.read_bytes()
         sha256 = hashlib.sha256(content)
@@ -235,9 +235,11 @@ class S3Storage(RemoteStorage):
         checksum = base64.b64encode(sha256.digest()).decode()
         request = {"Bucket": self._bucket, "Key": self._s3_key(path), "Body": content, "ChecksumSHA256": checksum}
         etag = self._exclusively(self._client.put_object, path, mark, request | {"Metadata": {_MARK: mark}})
+        if progress is not None:
+            progress(len(content))
         return etag == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
-    def _put_parts(self, member: Source, path: str, mark: str) -> bool:
+    def _put_parts(self, member: Source, path: str, mark: str, progress: Progress | None) -> bool:
         """Send a file in parts, several at a time, and tell whether the ETags prove that they arrived."""
         place = {"Bucket": self._bucket, "Key": self._s3_key(path)}
         upload_id = self._client.create_multipart_upload(**place, Metadata={_MARK: mark})["UploadId"]
@@ -248,6 +250,8 @@ class S3Storage(RemoteStorage):
             number, block = numbered
             md5 = hashlib.md5(block, usedforsecurity=False)
             answer = self._client.upload_part(**place, PartNumber=number, Body=block)
+            if progress is not None:
+                progress(len(block))
             return _Part(number, md5.digest(), answer["ETag"].strip('"'))
 
         try:

@@ -55,3 +55,16 @@ def test_what_lies_in_a_folder_is_listed_with_a_folder_as_one_object(
     storage.delete("objects/f.zarr")
     storage.delete("objects/a.csv")
     assert [found.path for found in storage.list_objects("objects")] == ["objects/b c"]
+
+
+def test_a_commit_tells_of_each_byte_that_is_sent_once(
+    storage: Storage, source: Path, folder: Path, tmp_path: Path
+) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 20_000_001)
+    sent: list[int] = []
+    with storage.stage_file(source) as one, storage.stage_folder(folder) as many, storage.stage_file(large) as parts:
+        storage.commit_all([(one, "one.csv"), (many, "many"), (parts, "parts")], sent.append)
+    # What was staged on a local disk lies there already.
+    assert sum(sent) == (0 if storage.type == "local" else 8 + 7 + 20_000_001)
+    assert all(storage.exists(path) for path in ("one.csv", "many", "parts"))

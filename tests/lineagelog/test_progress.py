@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -28,12 +29,12 @@ artifacts[0].cache()
 """
 
 
-def run_on_terminal(arguments: list[str], env: dict[str, str]) -> str:
+def run_on_terminal(arguments: list[str], env: dict[str, str], *, code: str = CODE) -> str:
     """Run a script whose standard error is a terminal, and return what it wrote there."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     process = subprocess.Popen(
-        [sys.executable, "-c", CODE, *arguments], stderr=theirs, stdout=subprocess.DEVNULL, env={**os.environ, **env}
+        [sys.executable, "-c", code, *arguments], stderr=theirs, stdout=subprocess.DEVNULL, env={**os.environ, **env}
     )
     os.close(theirs)
     written = b""
@@ -81,3 +82,32 @@ def test_without_a_terminal_nothing_is_shown(sqlite_store: Store, data: Path) ->
         env={**os.environ, "LINEAGELOG_STORE": str(sqlite_store.folder)},
     )
     assert "hashing" not in done.stderr
+
+
+UPLOAD = """
+import sys
+import lineagelog as ln
+from lineagelog import progress
+progress.SHOW_FROM_BYTES = 1_000_000
+from pathlib import Path
+root = Path(sys.argv[1])
+artifacts = ln.save([ln.Artifact(root / name, key=name, run=False) for name in ("a", "b", "many")])
+ln.settings.cache_dir = sys.argv[2]
+artifacts[2].cache()
+"""
+
+
+def test_what_goes_to_a_bucket_and_comes_from_it_shows_its_bytes(
+    s3_environment: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # One upload in parts, of several sizes of part.
+    (data / "a").write_bytes(os.urandom(20_000_000))
+    with Store.create(f"s3://bucket/progress-{os.getpid()}") as store:
+        shown = run_on_terminal(
+            [str(data), str(tmp_path / "cache")], {"LINEAGELOG_STORE": str(store.folder)}, code=UPLOAD
+        )
+    for bar in ("hashing 3 artifacts", "uploading 3 artifacts", "downloading many"):
+        assert bar in shown
+    assert re.search(r"uploading 3 artifacts: +[1-9]\d*%.*/24\.5M", shown), "the bar does not move"
+    assert "uploading a" not in shown

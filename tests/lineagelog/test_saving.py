@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import signal
@@ -309,3 +310,44 @@ def test_a_save_that_is_refused_after_it_lost_a_race_leaves_no_bytes(
     assert store.folder is not None
     objects = store.folder / ".lineagelog" / "objects"
     assert len([path for path in objects.rglob("*") if path.is_file()]) == 2
+
+
+def test_many_files_are_read_at_once_and_stay_what_they_are(sqlite_store: Store, tmp_path: Path) -> None:
+    sizes = [2_000_000, 10, 3_000_000, 0, 1_500_000, 1 << 20, 9_000_000, 20]
+    artifacts = []
+    for number, size in enumerate(sizes):
+        path = tmp_path / f"file{number}"
+        path.write_bytes(bytes([number]) * size)
+        artifacts.append(ln.Artifact(path, key=f"k{number}", run=False))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/x").write_bytes(b"x" * 2_000_000)
+    artifacts.insert(3, ln.Artifact(tmp_path / "folder", key="folder", run=False))
+    artifacts.insert(5, ln.Artifact(pd.DataFrame({"x": range(400_000)}), key="table.parquet", run=False))
+    ln.save(artifacts)
+    assert [artifact.key for artifact in ln.Artifact.all()] == [artifact.key for artifact in artifacts]
+    for number, size in enumerate(sizes):
+        stored = ln.Artifact.get(key=f"k{number}")
+        assert stored.cache().read_bytes() == bytes([number]) * size
+        assert stored.hash == hashlib.sha256(bytes([number]) * size).hexdigest()
+
+
+def test_of_many_files_the_one_that_fails_is_named_and_nothing_is_left_over(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    artifacts = []
+    for number in range(30):
+        path = tmp_path / f"file{number:02}"
+        path.write_bytes(bytes([number]) * (2_000_000 if number % 3 else 10))
+        artifacts.append(ln.Artifact(path, key=path.name, run=False))
+    (tmp_path / "file16").unlink()
+    head = sqlite_store.log.head()
+    with pytest.raises(errors.ObjectMissingError, match="file16"):
+        ln.save(artifacts)
+    assert sqlite_store.log.head() == head
+    assert sqlite_store.folder is not None
+    assert not list((sqlite_store.folder / ".lineagelog-staging").iterdir())
+    objects = sqlite_store.folder / ".lineagelog" / "objects"
+    assert not [path for path in objects.rglob("*") if path.is_file()]
+    (tmp_path / "file16").write_bytes(b"back")
+    ln.save(artifacts)
+    assert ln.Artifact.get(key="file16").cache().read_bytes() == b"back"
