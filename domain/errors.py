@@ -186,6 +186,24 @@ class ArtifactDeletedError(DomainError):
         )
 
 
+class ReasonRequiredError(DomainError):
+    """The store demands a reason for each change and deletion, and none was given.
+
+    Attributes:
+        attempt: Topic of the event that was not recorded.
+    """
+
+    def __init__(self, attempt: str) -> None:
+        super().__init__(attempt)
+        self.attempt = attempt
+
+    def __str__(self) -> str:
+        return (
+            f"this store demands a reason for each change and deletion ({self.attempt}), and none was given; nothing was changed. "
+            "Say why with reason='…' or --reason, or around several changes `with store.because('…'):`"
+        )
+
+
 class NoRunError(DomainError):
     """There is no current run, and the call needs one."""
 

@@ -90,6 +90,8 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
     "user.logged_in.1": Mapped((Activity, Association), "the session, associated with the user; whole store only"),
     "user.logged_out.1": Mapped((Activity,), "end time of the session"),
     "login.failed.1": Excluded("nothing came of it; it is a matter of security, kept in the log alone"),
+    "attempt.refused.1": Excluded("nothing came of it; it is a matter of security, kept in the log alone"),
+    "policy.changed.1": Excluded("a rule for later changes, each of which states its own reason"),
     "storage.registered.1": Mapped((Entity,), "prov:Location; artifacts are at it"),
     "storage.updated.1": Mapped((Entity,), _CURRENT),
     "storage.made_default.1": Excluded("a setting for later saves; where each artifact lies is stated with it"),

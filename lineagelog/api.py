@@ -109,9 +109,9 @@ def delete(address: str | os.PathLike[str], *, force: bool = False) -> str:
     return left
 
 
-def login(handle: str, *, name: str | None = None, email: str | None = None) -> User:
+def login(handle: str, *, name: str | None = None, email: str | None = None, reason: str | None = None) -> User:
     """Log a user in to the current store for this process; see `Store.login`."""
-    return current.current_store().login(handle, name=name, email=email)
+    return current.current_store().login(handle, name=name, email=email, reason=reason)
 
 
 def logout() -> None:
@@ -119,9 +119,9 @@ def logout() -> None:
     current.current_store().logout()
 
 
-def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
+def save(records: Sequence[BaseRecord], *, reason: str | None = None) -> list[BaseRecord]:
     """Save several records, new artifacts in one transaction."""
-    return bulk.save(records)
+    return bulk.save(records, reason=reason)
 
 
 def view(limit: int = 10) -> dict[str, pd.DataFrame]:

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from lineagelog.store import Store
 
 
-def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
+def save(records: Sequence[BaseRecord], *, reason: str | None = None) -> list[BaseRecord]:
     """Save records; the new artifacts of one store in one transaction, then the new collections.
 
     Args:
         records: Records of any registries, new or changed.
+        reason: Why; kept with what is recorded of each.
 
     Returns:
         The same records.
@@ -32,10 +33,11 @@ def save(records: Sequence[BaseRecord]) -> list[BaseRecord]:
         if isinstance(record, Artifact) and not record._saved:
             new.setdefault(id(record.store), (record.store, []))[1].append(record)
         elif not isinstance(record, Collection):
-            record.save()
+            record.save(reason=reason)
     for store, artifacts in new.values():
-        save_artifacts(store, artifacts)
+        with store.because(reason):
+            save_artifacts(store, artifacts)
     for record in records:
         if isinstance(record, Collection):
-            record.save()
+            record.save(reason=reason)
     return list(records)

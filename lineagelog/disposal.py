@@ -28,6 +28,7 @@ from lineagelog.domain.errors import (
     InvalidValueError,
     StorageError,
 )
+from lineagelog.policy import record_refusal
 from lineagelog.projections import schema
 from lineagelog.projections.rows import Readable, RowDict, find, find_in, find_one
 
@@ -123,6 +124,7 @@ def check_usable(artifact: Artifact) -> None:
     if row is None or row["state"] == LIVE:
         return
     if row["state"] == DELETED:
+        record_refusal(store, "use of deleted content", "it was deleted for good", registry="Artifact", uid=row["uid"])
         raise deletion_of(store, row)
     message.warn_once(f"the artifact {artifact.uid} is in the trash; restore() takes it out")
 

@@ -296,7 +296,7 @@ class BaseRecord(metaclass=_RegistryType):
         """Save a new record, or the fields that were assigned since.
 
         Args:
-            reason: Why a saved record is changed; kept with the change.
+            reason: Why; kept with what is recorded.
 
         Raises:
             ConcurrentWriteError: Another writer has changed the record since it was read.
@@ -304,7 +304,8 @@ class BaseRecord(metaclass=_RegistryType):
         if self._saved:
             self._save_changes(reason)
         else:
-            self._save_new()
+            with self.store.because(reason):
+                self._save_new()
         return self
 
     def _save_new(self) -> None:

@@ -79,8 +79,12 @@ class Storage(BaseRecord):
         self.endpoint_url = _check_endpoint(endpoint_url) if endpoint_url is not None else None
         self.description = check_text(description, "the description") if description is not None else None
 
-    def make_default(self) -> Storage:
-        """Let new artifacts go here from now on."""
+    def make_default(self, *, reason: str | None = None) -> Storage:
+        """Let new artifacts go here from now on.
+
+        Args:
+            reason: Why; kept with the change.
+        """
         self._need_saved("make_default")
         store = self.store
         store.append_next(
@@ -91,6 +95,7 @@ class Storage(BaseRecord):
                 if row["default_storage_id"] == self.id
                 else StorageMadeDefault(storage=self.id, previous=row["default_storage_id"])
             ),
+            reason=reason,
         )
         return self
 

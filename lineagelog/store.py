@@ -7,17 +7,20 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lineagelog import location, message
+from lineagelog import policy as policies
 from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.adapters.log.schema import LOG_TABLES
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
     DomainError,
     InvalidValueError,
+    ReasonRequiredError,
     StorageError,
     StoreExistsError,
     StoreNotFoundError,
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from lineagelog import storage as storage_
     from lineagelog import transform as transform_
     from lineagelog import user as user_
+    from lineagelog.adapters.log.database import Transaction
     from lineagelog.adapters.log.recorder import Guard
     from lineagelog.adapters.storage import Storage as StorageBackend
     from lineagelog.audit import Checkpoint, VerifyReport
@@ -64,6 +68,7 @@ CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
 """Id of the event that creates a store, the same in every log, so that a log can hold only one."""
 
 _RETRIES: Final = 20
+_reason_now: Final[ContextVar[str | None]] = ContextVar("lineagelog_reason", default=None)
 _MISSING_NAMED: Final = 10
 SELF_ROOT: Final = "."
 """Root, as recorded, of the storage that is the store's own folder: the folder may move."""
@@ -410,7 +415,13 @@ class Store:
         return Id(row["default_storage_id"])
 
     def login(
-        self, handle: str, *, name: str | None = None, email: str | None = None, keep: bool = False
+        self,
+        handle: str,
+        *,
+        name: str | None = None,
+        email: str | None = None,
+        keep: bool = False,
+        reason: str | None = None,
     ) -> user_.User:
         """Log a user in; everything recorded from now on in this process is by that user.
 
@@ -421,13 +432,15 @@ class Store:
             name: Name as people write it; registers or updates it.
             email: Address; registers or updates it.
             keep: Later processes of this operating system user act as this user too, until `logout`.
+            reason: Why name or address of a known user are changed.
 
         Raises:
             UserNotFoundError: The handle is not known and neither name nor email was given; the attempt is recorded.
             InvalidValueError: The handle is not acceptable.
         """
         self.check_is_present()
-        self.session.login(handle, name=name, email=email)
+        with self.because(reason):
+            self.session.login(handle, name=name, email=email)
         if keep:
             location.keep_login(self.id, location.Login(handle, self.session.id))
         return self.user
@@ -453,13 +466,14 @@ class Store:
         if run is None:
             active = current_run(self)
             run = active.id if active is not None else None
+        given = reason if reason is not None else _reason_now.get()
         return NewEvent(
             stream=Id(stream),
             version=version,
             fact=fact,
             actor=self.session.actor,
             run=Id(run) if run is not None else None,
-            reason=check_text(reason, "the reason") if reason is not None else None,
+            reason=check_text(given, "the reason") if given is not None else None,
             context=self.session.context,
         )
 
@@ -467,7 +481,34 @@ class Store:
         """Append events to the log; see `EventLog.append`."""
         if self.closed:
             raise StorageError(f"the store {self.name} was closed; open it again with ln.open(…)")
-        return self.log.append(events, guard=guard)
+        unexplained = policies.without_reason(events)
+        if unexplained is None:
+            return self.log.append(events, guard=guard)
+
+        def check(transaction: Transaction) -> None:
+            policies.check(transaction, unexplained)
+            if guard is not None:
+                guard(transaction)
+
+        try:
+            return self.log.append(events, guard=check)
+        except ReasonRequiredError:
+            policies.record_missing_reason(self, unexplained)
+            raise
+
+    @contextmanager
+    def because(self, reason: str | None) -> Iterator[Store]:
+        """Give a reason for all that is done in a block, where no other is given."""
+        before = _reason_now.set(check_text(reason, "the reason") if reason is not None else _reason_now.get())
+        try:
+            yield self
+        finally:
+            _reason_now.reset(before)
+
+    @property
+    def policy(self) -> policies.Policy:
+        """What the store demands of those who change something."""
+        return policies.Policy(self)
 
     def append_next(
         self,
@@ -674,12 +715,14 @@ class Store:
         *,
         older_than: timedelta = timedelta(hours=24),
         dry_run: bool = False,
+        reason: str | None = None,
     ) -> CollectReport:
         """Remove stored objects that belong to no artifact; see `lineagelog/orphans.py`."""
         from lineagelog.orphans import collect_orphans
 
         self.check_is_present()
-        return collect_orphans(self, storage, older_than=older_than, dry_run=dry_run)
+        with self.because(reason):
+            return collect_orphans(self, storage, older_than=older_than, dry_run=dry_run)
 
     def checkpoint(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
         """Write down the end of the log, to be kept outside the store; see `lineagelog/audit.py`."""
@@ -704,11 +747,11 @@ class Store:
         """Make the registries and the lineage graph anew from the log, and return the number of events replayed."""
         return self.log.rebuild(progress)
 
-    def save(self, records: Sequence[BaseRecord]) -> list[BaseRecord]:
+    def save(self, records: Sequence[BaseRecord], *, reason: str | None = None) -> list[BaseRecord]:
         """Save several records; artifacts among them in one transaction."""
         from lineagelog.bulk import save
 
-        return save(records)
+        return save(records, reason=reason)
 
     def view(self, limit: int = 10) -> Mapping[str, pd.DataFrame]:
         """Return the latest additions of every registry that has any, newest first."""

@@ -39,6 +39,8 @@ _ID_LENGTH: Final = 36
 _SUBJECTS: Final[Mapping[str, tuple[str, Table, str]]] = {
     "user": ("User", schema.USERS, "handle"),
     "login": ("Store", schema.STORES, "name"),
+    "attempt": ("Store", schema.STORES, "name"),
+    "policy": ("Store", schema.STORES, "name"),
     "store": ("Store", schema.STORES, "name"),
     "export": ("Store", schema.STORES, "name"),
     "checkpoint": ("Store", schema.STORES, "name"),
@@ -62,6 +64,7 @@ _STORED_AS_DEFAULT: Final = "storage.made_default.1"
 _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "user.registered.1": ("name", "email"),
     "login.failed.1": ("handle", "why"),
+    "attempt.refused.1": ("attempt", "registry", "uid", "why"),
     "storage.registered.1": ("type", "root"),
     "storage.made_default.1": ("storage",),
     "transform.registered.1": ("type", "version", "description"),

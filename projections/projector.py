@@ -11,7 +11,19 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from lineagelog.domain import annotation, artifact, collection, disposal, event, run, storage, store, transform, user
+from lineagelog.domain import (
+    annotation,
+    artifact,
+    collection,
+    disposal,
+    event,
+    policy,
+    run,
+    storage,
+    store,
+    transform,
+    user,
+)
 from lineagelog.domain.event import Change, RecordedEvent
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.projections import schema
@@ -147,7 +159,7 @@ def _user_logged_out(e: RecordedEvent, fact: user.UserLoggedOut) -> Sequence[Ope
 @_handles(store.StoreCreated)
 def _store_created(e: RecordedEvent, fact: store.StoreCreated) -> Sequence[Operation]:
     modules = _json.encode(fact.modules).decode()
-    row = (e.position, e.stream, e.version, fact.uid, fact.name, modules, None, e.recorded_at, e.actor)
+    row = (e.position, e.stream, e.version, fact.uid, fact.name, modules, None, 0, e.recorded_at, e.actor)
     return ((_INSERT_STORE, row),)
 
 
@@ -332,6 +344,14 @@ def _storage_made_default(e: RecordedEvent, fact: storage.StorageMadeDefault) ->
     return ((_SET_DEFAULT_STORAGE, (fact.storage, e.version, e.stream)),)
 
 
+@_handles(policy.PolicyChanged)
+def _policy_changed(e: RecordedEvent, fact: policy.PolicyChanged) -> Sequence[Operation]:
+    names = [name for name in fact.changes if name in schema.STORES.names]
+    values = [int(bool(fact.changes[name].new)) for name in names]
+    return ((Update(schema.STORES, (*names, "revision"), ("id",)), (*values, e.version, e.stream)),)
+
+
+@_handles(policy.AttemptRefused)
 @_handles(user.LoginFailed)
 @_handles(store.ExportMade)
 @_handles(store.CheckpointSealed)

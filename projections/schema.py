@@ -38,6 +38,7 @@ STORES: Final = Table(
         Column("name", doc="name of the store"),
         Column("modules", "json", doc="registries beyond the core"),
         Column("default_storage_id", "id", null=True, doc="where new artifacts go"),
+        Column("require_reason", "bool", doc="changes and deletions must say why"),
         _CREATED_AT, _CREATED_BY,
     ),
     unique=(("id",),),

@@ -43,11 +43,25 @@ _AsOfOption = Annotated[
     ),
 ]
 
-_MODULES: Final = ("stores", "programs", "logs", "records", "disposal", "exports", "audits", "storages", "caches")
+_ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with what is changed.")]
+
+_MODULES: Final = (
+    "stores",
+    "programs",
+    "logs",
+    "records",
+    "disposal",
+    "exports",
+    "audits",
+    "policies",
+    "storages",
+    "caches",
+)
 """Modules of the commands, in the order of the help."""
 
 _GROUPS: Final = {
-    "storage": "List storage locations, check the content that lies there, and remove what belongs to no artifact."
+    "policy": "See and set what the store demands of those who change something.",
+    "storage": "List storage locations, check the content that lies there, and remove what belongs to no artifact.",
 }
 """First word of commands of two words, and what these have in common."""
 
@@ -66,11 +80,13 @@ class Call:
         address: Store that was named, `None` for the one that is found by itself.
         out: Where results go.
         as_of: Time or position of which the store is to be seen, `None` for the present.
+        reason: Why what the command changes is changed.
     """
 
     address: str | None
     out: Output
     as_of: str | None = None
+    reason: str | None = None
 
     @contextmanager
     def store(self) -> Iterator[Store]:
@@ -82,7 +98,8 @@ class Call:
         opened = api.connect(self.address) if self.address is not None else current.current_store()
         try:
             if self.as_of is None:
-                yield opened
+                with opened.because(self.reason):
+                    yield opened
             else:
                 with _as_of(opened, self.as_of) as past:
                     yield past
@@ -166,7 +183,7 @@ def _shared(
 
 
 def command(
-    name: str, *, examples: Sequence[str], json: str, as_of: bool = False
+    name: str, *, examples: Sequence[str], json: str, as_of: bool = False, changes: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command: its docstring is the help, its parameters are the options.
 
@@ -174,6 +191,7 @@ def command(
         name: Name of the command: one word, or two, the first of which is one of `_GROUPS` or `_COMMANDS_WITH_MORE`.
         examples: Command lines for the help; the tests run them.
         json: What `--json` prints, for the help.
+        changes: It changes or takes away what was recorded, and may be told why with `--reason`.
         as_of: It only reads, and can be asked about the past with `--as-of`.
     """
 
@@ -183,11 +201,11 @@ def command(
         text, epilog = inspect.getdoc(function), _help_end(COMMANDS[name])
         if name in _COMMANDS_WITH_MORE:
             _group(name).callback(invoke_without_command=True, help=text, epilog=epilog)(
-                _with_shared(function, as_of=as_of)
+                _with_shared(function, as_of=as_of, changes=changes)
             )
         else:
             (_group(group) if group else app).command(own_name, help=text, epilog=epilog)(
-                _with_shared(function, as_of=as_of)
+                _with_shared(function, as_of=as_of, changes=changes)
             )
         return function
 
@@ -233,7 +251,7 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else exits.DONE
 
 
-def _with_shared(function: Callable[..., None], *, as_of: bool) -> Callable[..., None]:
+def _with_shared(function: Callable[..., None], *, as_of: bool, changes: bool) -> Callable[..., None]:
     """Give a command the shared options, and a `Call` made of them as its first argument."""
     hints = get_type_hints(function, include_extras=True)
     own = [
@@ -247,6 +265,8 @@ def _with_shared(function: Callable[..., None], *, as_of: bool) -> Callable[...,
     ]
     if as_of:
         shared.append(inspect.Parameter("as_of", keyword, default=None, annotation=_AsOfOption))
+    if changes:
+        shared.append(inspect.Parameter("reason", keyword, default=None, annotation=_ReasonOption))
     context = inspect.Parameter("context", keyword, annotation=typer.Context)
     parameters = [context, *(parameter.replace(kind=keyword) for parameter in own), *shared]
 
@@ -259,8 +279,9 @@ def _with_shared(function: Callable[..., None], *, as_of: bool) -> Callable[...,
             root.obj = shared
             return
         point = values.pop("as_of", None)
+        reason = values.pop("reason", None) if changes else None
         store, json, quiet = shared.values()
-        code = _guarded(function, Call(store, Output(json=json, quiet=quiet), point), values)
+        code = _guarded(function, Call(store, Output(json=json, quiet=quiet), point, reason), values)
         if code:
             raise typer.Exit(code)
 

@@ -134,6 +134,7 @@ def check(
     json="one object a line: for each orphan `kind` (`removed`, `spared` or `failed`; with --dry-run `orphan` and `spared`), "
     "`storage` (uid), `path`, `size_bytes`, `written_at`, `is_folder` and, if it failed, `why`; last, for each location, `kind` "
     "`location` with `uid`, `root`, `n_leftovers` and `problem`.",
+    changes=True,
 )
 def collect(
     call: Call,

@@ -136,6 +136,7 @@ def delete(
     "login",
     examples=('prov login HANDLE --name "Ana Nowak" --email ana@example.org', "prov login HANDLE"),
     json="one object: `handle`, `name`, `email`, `uid`.",
+    changes=True,
 )
 def login(
     call: Call,

@@ -39,6 +39,7 @@ from lineagelog.domain.collection import CollectionRegistered, CollectionUpdated
 from lineagelog.domain.disposal import ArtifactDeleted, ArtifactRestored, ArtifactTrashed
 from lineagelog.domain.event import Change, Event, NewEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
+from lineagelog.domain.policy import AttemptRefused, PolicyChanged
 from lineagelog.domain.run import (
     EnvironmentRecorded,
     GitState,
@@ -169,6 +170,10 @@ def record_rich(log: EventLog) -> Recorder:
     r = record_basics(log)
     r.add("store", StorageMadeDefault(storage=r.ids["storage"]), actor="ada")
     r.add("store", LoginFailed(handle="mallory", why="no such user"))
+    r.add("store", PolicyChanged(changes={"require_reason": Change(old=False, new=True)}))
+    r.add(
+        "store", AttemptRefused(attempt="artifact.updated.1", why="no reason was given", registry="Artifact", uid="x")
+    )
     r.add("bob", UserRegistered(uid="Bob00001", handle="bob"))
     session = new_id()
     r.add("bob", UserLoggedIn(session=session), actor="bob")

@@ -42,6 +42,7 @@ from lineagelog.domain.disposal import ArtifactDeleted, ArtifactRestored, Artifa
 from lineagelog.domain.event import Change, Context, Event, NewEvent, UnknownEvent
 from lineagelog.domain.ids import Id, new_id, versioned_uid
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
+from lineagelog.domain.policy import AttemptRefused, PolicyChanged
 from lineagelog.domain.run import (
     EnvironmentRecorded,
     GitState,
@@ -258,6 +259,10 @@ def history() -> list[NewEvent]:
     story.add(store, CheckpointSealed(up_to_position=9, root="0" * 64))
     story.add(new_id(), UnknownEvent(unknown_topic="moon.landed.1", payload='{ "crew": 2 }'))
     story.add(user, UserLoggedOut(session=session))
+    story.add(store, PolicyChanged(changes={"require_reason": Change(old=False, new=True)}))
+    story.add(
+        store, AttemptRefused(attempt="artifact.updated.1", why="no reason was given", registry="Artifact", uid="x")
+    )
     return story.events
 
 
