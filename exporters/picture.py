@@ -20,6 +20,7 @@ from lineagelog.domain.errors import ExportError, UnknownFormatError
 from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.domain.run import ABORTED, FAILED, FINISHED, STARTED
 from lineagelog.domain.values import parse_time
+from lineagelog.projections.hierarchy import Hierarchy
 from lineagelog.projections.lineage import ArtifactNode, Graph, RunNode
 
 Format: TypeAlias = Literal["svg", "png", "pdf", "dot"]
@@ -74,9 +75,17 @@ def render(graph: Graph, format: Format = "svg") -> bytes:  # noqa: A002 - the n
         UnknownFormatError: Another format.
         ExportError: Graphviz could not lay the graph out.
     """
+    return _drawn(to_dot(graph), format, f"{len(graph.runs):,} runs")
+
+
+def render_hierarchy(tree: Hierarchy, format: Format = "svg") -> bytes:  # noqa: A002
+    """Draw a record with its parents; see `render`."""
+    return _drawn(hierarchy_to_dot(tree), format, f"{len(tree.rows):,} records")
+
+
+def _drawn(dot: str, format: Format, what: str) -> bytes:  # noqa: A002
     if format not in FORMATS:
         raise UnknownFormatError(format, FORMATS)
-    dot = to_dot(graph)
     if format == "dot":
         return dot.encode()
     import pygraphviz
@@ -87,7 +96,7 @@ def render(graph: Graph, format: Format = "svg") -> bytes:  # noqa: A002 - the n
                 format=format, prog="dot", args=f"-Gdpi={_DPI}" if format == "png" else ""
             )
     except (OSError, ValueError) as exc:
-        raise ExportError(f"the picture of {len(graph.runs):,} runs could not be laid out: {exc}") from exc
+        raise ExportError(f"the picture of {what} could not be laid out: {exc}") from exc
     return bytes(drawn)
 
 
@@ -147,8 +156,28 @@ def to_dot(graph: Graph) -> str:
         edges[(*ends, edge.kind)] = edges.get((*ends, edge.kind), 0) + 1
     lines += [_edge_line(*ends, count) for ends, count in edges.items()]
     seen_again = any(kind == "seen" for _, _, kind in edges)
-    header = _header(graph, n_drawn=len(names) - len(hidden), legend=_legend(looks, seen_again=seen_again))
+    # Wide boxes in short chains read best from left to right; a long chain would shrink to nothing on a page.
+    direction = "TB" if _length(graph) > _MAX_CHAIN else "LR"
+    header = _header(direction, n_drawn=len(names) - len(hidden), legend=_legend(looks, seen_again=seen_again))
     return "\n".join((header, *lines, "}", ""))
+
+
+def hierarchy_to_dot(tree: Hierarchy) -> str:
+    """Write a record with its parents in Graphviz's language, parents above their children."""
+    names = {node: f"n{number}" for number, node in enumerate(tree.rows)}
+    lines = []
+    for node, row in tree.rows.items():
+        look = _SUBJECT if node == tree.subject else _ARTIFACT
+        title = str(row.get("key") or row.get("name"))
+        facts = [
+            str(row.get("type") or ""),
+            f"version {row['version']}" if row.get("version") else "",
+            _short(row["uid"]),
+        ]
+        tip = "\n".join(text for text in (title, row.get("description") or "", f"uid {row['uid']}") if text)
+        lines.append(_node_line(names[node], shorten(title), [_joined(facts)], look, "box", "rounded,filled", tip=tip))
+    lines += [_edge_line(names[parent], names[child], "parent", 1) for parent, child in tree.edges]
+    return "\n".join((_header("TB", n_drawn=len(names), legend=" "), *lines, "}", ""))
 
 
 def shorten(text: str, length: int = _MAX_TITLE) -> str:
@@ -159,9 +188,7 @@ def shorten(text: str, length: int = _MAX_TITLE) -> str:
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
 
 
-def _header(graph: Graph, *, n_drawn: int, legend: str) -> str:
-    # Wide boxes in short chains read best from left to right; a long chain would shrink to nothing on a page.
-    direction = "TB" if _length(graph) > _MAX_CHAIN else "LR"
+def _header(direction: str, *, n_drawn: int, legend: str) -> str:
     layout = [
         f"rankdir={direction}", 'bgcolor="white"', "pad=0.3", "nodesep=0.22", "ranksep=0.5", "splines=true",
         f'fontname="{_FONT}"', "labelloc=b", f"label=<{legend}>", 'outputorder="edgesfirst"', 'tooltip=" "',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
@@ -198,6 +199,21 @@ class TypedDefinition(Definition):
         registry: Any = self.store._registry(self.registry.name)
         found: QuerySet[T] = registry.filter(parents=self)
         return found
+
+    def view_parents(self, path: str | os.PathLike[str] | None = None, *, with_children: bool = False) -> Any:
+        """Draw all parents, and theirs: a picture in a notebook, a file elsewhere.
+
+        Args:
+            path: File to write, `.svg`, `.png`, `.pdf` or `.dot`; `parents-<uid>.svg` in the working directory by default
+                outside notebooks.
+            with_children: Draw all children as well.
+
+        Returns:
+            In a notebook the picture, elsewhere the path of the file.
+        """
+        from lineagelog.lineage import view_parents
+
+        return view_parents(self, path, with_children=with_children)
 
 
 def near_names(name: str, others: Iterable[str], *, count: int = 3, least: float = 0.6) -> list[str]:

@@ -37,6 +37,17 @@ def view_lineage(
     return _show(partial(render, graph), path, f"lineage-{record.uid}.svg")
 
 
+def view_parents(record: BaseRecord, path: str | os.PathLike[str] | None = None, *, with_children: bool = False) -> Any:
+    """Draw the parents of a record; see `Transform.view_parents`."""
+    from lineagelog.exporters.picture import render_hierarchy
+    from lineagelog.projections.hierarchy import hierarchy
+
+    record._need_saved("view_parents")
+    with record.store.log.database.snapshot() as snapshot:
+        tree = hierarchy(snapshot, record.registry.table, record.id, with_children=with_children)
+    return _show(partial(render_hierarchy, tree), path, f"parents-{record.uid}.svg")
+
+
 def _show(draw: Callable[[Format], bytes], path: str | os.PathLike[str] | None, default: str) -> Any:
     """Show a picture in a notebook, or write it to a file, whose ending says the format.
 

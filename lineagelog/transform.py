@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +214,21 @@ class Transform(BaseRecord):
         from lineagelog.projections.lineage import transform_children
 
         return self._related(transform_children)
+
+    def view_parents(self, path: str | os.PathLike[str] | None = None, *, with_children: bool = False) -> Any:
+        """Draw all parents, and theirs: a picture in a notebook, a file elsewhere.
+
+        Args:
+            path: File to write, `.svg`, `.png`, `.pdf` or `.dot`; `parents-<uid>.svg` in the working directory by default
+                outside notebooks.
+            with_children: Draw all children as well.
+
+        Returns:
+            In a notebook the picture, elsewhere the path of the file.
+        """
+        from lineagelog.lineage import view_parents
+
+        return view_parents(self, path, with_children=with_children)
 
     def _related(self, find_ids: Any) -> QuerySet[Transform]:
         self._need_saved("parents")

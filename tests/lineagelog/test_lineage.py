@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -110,3 +111,20 @@ def test_a_notebook_shows_the_picture(chain: Chain, store_folder: Path, monkeypa
     assert notebook.cells[2].outputs[-1].data["text/plain"] == "'finished'"
     assert ln.Run.get(transform__key="study").status == "finished"
     assert not list(Path.cwd().glob("lineage-*.svg"))
+
+
+def test_parents_are_drawn_with_and_without_children(store: Store, chain: Chain, tmp_path: Path) -> None:
+    names = ("<b>cell</b>", "T cell", "CD8+ T cell", "naive")
+    cells = [ln.ULabel(name).save() for name in names]
+    for child, parent in zip(cells[1:], cells, strict=False):
+        child.parents.add(parent)
+    drawn = cells[2].view_parents().read_text()
+    assert Path(f"parents-{cells[2].uid}.svg").is_file()
+    assert [name for name in names if html.escape(name) in drawn] == list(names[:3])
+    both = cells[2].view_parents(tmp_path / "both.dot", with_children=True).read_text()
+    assert both.count(" -> ") == 3
+    clean, plot = ln.Transform.get(key="clean.py"), ln.Transform.get(key="plot.py")
+    assert clean in plot.parents
+    assert "clean.py" in plot.view_parents(tmp_path / "plot.svg").read_text()
+    assert "plot.py" not in clean.view_parents(tmp_path / "clean.svg").read_text()
+    assert "plot.py" in clean.view_parents(tmp_path / "clean.svg", with_children=True).read_text()
