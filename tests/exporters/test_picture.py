@@ -135,11 +135,12 @@ def test_every_format_is_what_it_says(small: Graph) -> None:
     width, height = struct.unpack(">II", png[16:24])
     assert width > 600
     assert height > 200
+    assert render(small, "pdf").startswith(b"%PDF-")
     assert ET.fromstring(render(small, "svg")).tag == "{http://www.w3.org/2000/svg}svg"
     assert render(small, "dot") == to_dot(small).encode()
     assert to_dot(small) == to_dot(small)
-    with pytest.raises(UnknownFormatError, match="svg, png, dot"):
-        render(small, "pdf")  # type: ignore[arg-type]
+    with pytest.raises(UnknownFormatError, match="svg, png, pdf, dot"):
+        render(small, "gif")  # type: ignore[arg-type]
     assert render(graph([artifact("a1")], [], [], "a1")).startswith(b"<?xml")
 
 
