@@ -8,13 +8,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from campaigns import changing_files, s3_faults
+from campaigns import changing_files, forgery, s3_faults
 from campaigns.report import Report
 
 CAMPAIGNS = {
     "s3-faults": (s3_faults.faults, 300),
     "s3-kills": (s3_faults.kills, 30),
     "changing-files": (changing_files.changing_files, 200),
+    "forged-proofs": (forgery.forged_proofs, 100_000),
+    "flipped-bits": (forgery.flipped_bits, 60),
+    "rewritten-logs": (forgery.rewritten_logs, 500),
 }
 
 

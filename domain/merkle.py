@@ -4,6 +4,9 @@ The tree is that of RFC 6962 2.1 (the same as RFC 9162): a leaf is `SHA-256(0x00
 `SHA-256(0x01 || left || right)`. The frontier holds the roots of the perfect subtrees from left to right, one for each bit set
 in the size, so that appending costs O(1) amortised and the head is known after every commit.
 
+Proofs are lists of subtree hashes. Which subtrees they are follows from positions and sizes alone; `subtree_hashes` finds the
+hashes of any number of them in one pass over the leaves.
+
 References:
     RFC 6962 2.1 Merkle Hash Trees, https://www.rfc-editor.org/rfc/rfc6962#section-2.1
 """
@@ -12,13 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeAlias
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
 """Tree head of an empty log (RFC 6962 2.1)."""
 
 _NULL: Final = b"\xff\xff\xff\xff"
+
+Span: TypeAlias = tuple[int, int]
+"""A subtree, by the index of its first leaf, from 0, and that of the leaf after its last."""
 
 
 def encode_entry(columns: Sequence[str | int | None]) -> bytes:
@@ -88,3 +94,94 @@ class Frontier:
     def to_bytes(self) -> bytes:
         """Write the peaks, largest first."""
         return b"".join(self.peaks)
+
+
+def inclusion_spans(index: int, size: int) -> list[Span]:
+    """Name the subtrees whose hashes prove that a leaf is in a tree (RFC 6962 2.1.1, `PATH(m, D[n])`).
+
+    Args:
+        index: The leaf, from 0.
+        size: Number of leaves of the tree, more than `index`.
+    """
+    spans = []
+    start, stop = 0, size
+    while stop - start > 1:
+        middle = start + _split(stop - start)
+        if index < middle:
+            spans.append((middle, stop))
+            stop = middle
+        else:
+            spans.append((start, middle))
+            start = middle
+    return spans[::-1]
+
+
+def consistency_spans(old_size: int, size: int) -> list[Span]:
+    """Name the subtrees whose hashes prove that a tree begins with an older one (RFC 6962 2.1.2, `PROOF(m, D[n])`).
+
+    Args:
+        old_size: Number of leaves of the older tree, at least 1.
+        size: Number of leaves of the tree, at least `old_size`.
+    """
+    spans = []
+    start, stop = 0, size
+    while old_size != stop:
+        middle = start + _split(stop - start)
+        if old_size <= middle:
+            spans.append((middle, stop))
+            stop = middle
+        else:
+            spans.append((start, middle))
+            start = middle
+    # The older tree itself is not named as long as it is one whole subtree: who checks the proof knows its hash.
+    if start:
+        spans.append((start, stop))
+    return spans[::-1]
+
+
+def subtree_hashes(leaves: Iterable[bytes], spans: Iterable[Span]) -> dict[Span, bytes]:
+    """Find the hashes of subtrees in one pass.
+
+    Args:
+        leaves: All leaf hashes of the tree, in order.
+        spans: Subtrees as proofs name them; `(0, size)` is the tree itself.
+    """
+    parts = {span: _perfect(span) for span in spans}
+    wanted = {part for some in parts.values() for part in some}
+    found: dict[Span, bytes] = {}
+    stack: list[tuple[int, bytes]] = []
+    for index, leaf in enumerate(leaves):
+        start, node = index, leaf
+        if (start, index + 1) in wanted:
+            found[start, index + 1] = node
+        carry = index
+        while carry & 1:
+            start, left = stack.pop()
+            node = sha256(b"\x01" + left + node).digest()
+            carry >>= 1
+            if (start, index + 1) in wanted:
+                found[start, index + 1] = node
+        stack.append((start, node))
+    hashes = {}
+    for span, some in parts.items():
+        node = found[some[-1]] if some else EMPTY_ROOT
+        for part in some[-2::-1]:
+            node = sha256(b"\x01" + found[part] + node).digest()
+        hashes[span] = node
+    return hashes
+
+
+def _split(size: int) -> int:
+    """Return the largest power of two below a size of at least 2, where its tree is split (RFC 6962 2.1)."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def _perfect(span: Span) -> list[Span]:
+    """Split a subtree into perfect ones, from left to right; only those at the right edge of a tree are not perfect."""
+    start, stop = span
+    parts = []
+    while start < stop:
+        step = 1 << (stop - start).bit_length() - 1
+        parts.append((start, start + step))
+        start += step
+    return parts

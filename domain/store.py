@@ -1,4 +1,4 @@
-"""Events about the store as a whole: its creation, its checkpoints, what was exported from it."""
+"""Events about the store as a whole: its creation, its checkpoints and their keys, what was exported from it."""
 
 from __future__ import annotations
 
@@ -50,12 +50,27 @@ class ExportMade(Event, frozen=True):
 
 @recorded_as("checkpoint.sealed.1")
 class CheckpointSealed(Event, frozen=True):
-    """A checkpoint was written to a place outside the store.
+    """The end of the log was signed, to be kept outside the store.
 
     Attributes:
         up_to_position: Last event the checkpoint speaks of.
         root: Merkle tree head of the log up to that position, 64 hexadecimal characters.
+        key: Fingerprint of the key that signed it.
     """
 
     up_to_position: int
     root: str
+    key: str | None = None
+
+
+@recorded_as("key.registered.1")
+class KeyRegistered(Event, frozen=True):
+    """A key signs checkpoints of this store from now on. The private half is nowhere in the store.
+
+    Attributes:
+        verifier_key: Public key, `name+fingerprint+base64` as in a C2SP signed note.
+        replaces: Fingerprint of the key that signs no more, `None` if all others go on.
+    """
+
+    verifier_key: str
+    replaces: str | None = None

@@ -177,6 +177,7 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
         "its family, attributed to its creator, revision of the previous version",
     ),
     "collection.updated.1": Mapped((Entity,), _CURRENT),
+    "key.registered.1": Excluded("how checkpoints are recognised, not a part of the lineage"),
     "checkpoint.sealed.1": Excluded("a witness outside the store of the log's state, not a part of the lineage"),
 }
 """Each topic of the log, with what comes of it or why nothing does."""

@@ -19,6 +19,7 @@ from lineagelog.domain.errors import StoreExistsError, StoreNotFoundError, Store
 FOLDER: Final = ".lineagelog"
 DATABASE: Final = "store.db"
 OBJECTS: Final = "objects"
+CHECKPOINTS: Final = "checkpoints"
 _CONFIG: Final = "config.json"
 _SECRETS: Final = "secrets.json"
 _POINTER_PREFIX: Final = "store: "
@@ -31,11 +32,13 @@ class Config(NamedTuple):
         id: Id of the store.
         name: Its name.
         database: URL of a server's database without password, or `None` for the SQLite file in the same folder.
+        checkpoints: Second place of its checkpoints, outside the store; `None` if none was named.
     """
 
     id: str
     name: str
     database: str | None
+    checkpoints: str | None = None
 
 
 def home(folder: Path) -> Path:
@@ -77,7 +80,7 @@ def read_config(folder: Path) -> tuple[Config, str | None]:
     path = home(folder) / _CONFIG
     try:
         data = json.loads(path.read_text())
-        config = Config(data["id"], data["name"], data["database"])
+        config = Config(data["id"], data["name"], data["database"], data.get("checkpoints"))
     except (FileNotFoundError, NotADirectoryError):
         raise StoreNotFoundError(
             f"there is no store in {folder}; create one with `prov init --storage {folder}`"
@@ -91,6 +94,28 @@ def read_config(folder: Path) -> tuple[Config, str | None]:
     secrets = home(folder) / _SECRETS
     password = json.loads(secrets.read_text())["database_password"] if secrets.exists() else None
     return config, with_password(config.database, password)
+
+
+def keep_checkpoints_at(folder: Path, place: str) -> None:
+    """Write the second place of a store's checkpoints into its configuration."""
+    config, _ = read_config(folder)
+    write_json(home(folder) / _CONFIG, config._replace(checkpoints=place)._asdict())
+
+
+def signing_key_path(store_uid: str, fingerprint: str) -> Path:
+    """Name the file of a key of this user that signs checkpoints of a store; it lies in no store's folder."""
+    return _state_folder() / "keys" / f"{store_uid}-{fingerprint}.key"
+
+
+def signing_key_paths(store_uid: str) -> list[Path]:
+    """List the files of this user's keys that sign checkpoints of a store, or were made to."""
+    return sorted((_state_folder() / "keys").glob(f"{store_uid}-*.key"))
+
+
+def write_signing_key(path: Path, text: str) -> None:
+    """Write a private key whole, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_text(path, text)
 
 
 def has_store(folder: Path) -> bool:
@@ -240,12 +265,16 @@ def with_password(url: str, password: str | None) -> str:
 
 
 def write_json(path: Path, data: Any) -> None:
+    """Write a file of JSON as `write_text` does."""
+    write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all, readable by the owner only."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:
-            json.dump(data, file, indent=2)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

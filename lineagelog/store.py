@@ -54,14 +54,17 @@ if TYPE_CHECKING:
     from lineagelog.adapters.log.database import Transaction
     from lineagelog.adapters.log.recorder import Guard
     from lineagelog.adapters.storage import Storage as StorageBackend
-    from lineagelog.audit import Checkpoint, VerifyReport
+    from lineagelog.audit import VerifyReport
     from lineagelog.audit_trail import AuditTrail
+    from lineagelog.domain.note import VerifierKey
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.sparql import QueryResult
     from lineagelog.fixity import StorageReport
     from lineagelog.orphans import CollectReport
     from lineagelog.overview import Overview
+    from lineagelog.proving import Proof
     from lineagelog.record import BaseRecord
+    from lineagelog.sealing import SealedCheckpoint, SealingKey
     from lineagelog.trail import Entry
 
 CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
@@ -112,6 +115,7 @@ class Store:
         self.uid = created.fact.uid
         self.name = created.fact.name
         self.closed = False
+        self._length_checked = False
         self.present = present if present is not None else self
         self.session: Session = present.session if present is not None else Session(self)
         self._registries: dict[str, type[BaseRecord]] = {}
@@ -327,6 +331,7 @@ class Store:
                 home / ".gitignore",
             ):
                 path.unlink(missing_ok=True)
+            shutil.rmtree(home / location.CHECKPOINTS, ignore_errors=True)
             with suppress(OSError):
                 (self.folder / location.objects_of(self.uid)).rmdir()
             with suppress(OSError):
@@ -481,6 +486,11 @@ class Store:
         """Append events to the log; see `EventLog.append`."""
         if self.closed:
             raise StorageError(f"the store {self.name} was closed; open it again with ln.open(…)")
+        if not self._length_checked and not self.is_past:
+            from lineagelog.sealing import refuse_shortened_log
+
+            refuse_shortened_log(self)
+            self._length_checked = True
         unexplained = policies.without_reason(events)
         if unexplained is None:
             return self.log.append(events, guard=guard)
@@ -693,14 +703,15 @@ class Store:
     def verify(
         self,
         *,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: str | os.PathLike[str] | SealedCheckpoint | None = None,
+        keys: Sequence[str] = (),
         content: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> VerifyReport:
         """Check the log and the registries, and the stored content as well if asked to; see `lineagelog/audit.py`."""
         from lineagelog.audit import verify
 
-        return verify(self, checkpoint=checkpoint, content=content, progress=progress)
+        return verify(self, checkpoint=checkpoint, keys=keys, content=content, progress=progress)
 
     def check_storage(self, storage: storage_.Storage | str | None = None, *, content: bool = True) -> StorageReport:
         """Hold stored content against its record, and look for what belongs to no artifact; see `lineagelog/fixity.py`."""
@@ -724,11 +735,44 @@ class Store:
         with self.because(reason):
             return collect_orphans(self, storage, older_than=older_than, dry_run=dry_run)
 
-    def checkpoint(self, path: str | os.PathLike[str] | None = None) -> Checkpoint:
-        """Write down the end of the log, to be kept outside the store; see `lineagelog/audit.py`."""
-        from lineagelog.audit import seal
+    def checkpoint(
+        self, path: str | os.PathLike[str] | None = None, *, also: str | os.PathLike[str] | None = None
+    ) -> SealedCheckpoint:
+        """Sign the end of the log, to be kept outside the store; see `lineagelog/sealing.py`."""
+        from lineagelog.sealing import seal
 
-        return seal(self, Path(path) if path is not None else None)
+        return seal(self, Path(path) if path is not None else None, also=os.fspath(also) if also is not None else None)
+
+    def generate_key(self, *, rotate: bool = False) -> VerifierKey:
+        """Make the key with which this user signs checkpoints; see `lineagelog/sealing.py`."""
+        from lineagelog.sealing import generate_key
+
+        return generate_key(self, rotate=rotate)
+
+    def sealing_keys(self) -> list[SealingKey]:
+        """List the keys that sign, or have signed, checkpoints of this store."""
+        from lineagelog.sealing import sealing_keys
+
+        return sealing_keys(self)
+
+    def prove(
+        self,
+        subject: BaseRecord | str | None,
+        path: str | os.PathLike[str],
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        since: str | os.PathLike[str] | None = None,
+    ) -> Proof:
+        """Prove that the events of a record stand in the log of a checkpoint; see `lineagelog/proving.py`."""
+        from lineagelog.proving import prove
+
+        return prove(
+            self,
+            subject,
+            Path(path),
+            checkpoint=Path(checkpoint) if checkpoint is not None else None,
+            since=Path(since) if since is not None else None,
+        )
 
     def record_log(self, path: str | os.PathLike[str]) -> Path:
         """Write the whole log to a file of JSON lines, which `open_recorded` reads; see `lineagelog/recording.py`."""

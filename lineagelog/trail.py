@@ -44,6 +44,7 @@ _SUBJECTS: Final[Mapping[str, tuple[str, Table, str]]] = {
     "store": ("Store", schema.STORES, "name"),
     "export": ("Store", schema.STORES, "name"),
     "checkpoint": ("Store", schema.STORES, "name"),
+    "key": ("Store", schema.STORES, "name"),
     "storage": ("Storage", schema.STORAGES, "root"),
     "transform": ("Transform", schema.TRANSFORMS, "key"),
     "run": ("Run", schema.RUNS, "name"),
@@ -92,7 +93,8 @@ _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "project.assigned.1": ("project",),
     "project.unassigned.1": ("project",),
     "export.made.1": ("format", "scope", "n_statements"),
-    "checkpoint.sealed.1": ("up_to_position",),
+    "checkpoint.sealed.1": ("up_to_position", "key"),
+    "key.registered.1": ("verifier_key", "replaces"),
 }
 """Topic to the fields of the fact that tell most in one line."""
 

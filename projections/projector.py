@@ -355,6 +355,7 @@ def _policy_changed(e: RecordedEvent, fact: policy.PolicyChanged) -> Sequence[Op
 @_handles(user.LoginFailed)
 @_handles(store.ExportMade)
 @_handles(store.CheckpointSealed)
+@_handles(store.KeyRegistered)
 def _noted_by_store(e: RecordedEvent, _fact: event.Event) -> Sequence[Operation]:
     # Nothing is shown of it, but the next event in the store's stream has to know that it came before.
     return ((_SET_REVISION[schema.STORES], (e.version, e.stream)),)

@@ -25,6 +25,7 @@ HOMES = {
     "anndata": {"adapters/formats"},
     "boto3": {"adapters/storage"},
     "botocore": {"adapters/storage"},
+    "cryptography": {"adapters"},
     "eventsourcing": {"adapters/log"},
     "fsspec": {"adapters/storage"},
     "h5py": {"adapters/formats"},
@@ -55,7 +56,8 @@ SCRIPTS = {"exporters/sparql_worker.py"}
 """Files that run as processes of their own and are imported by none."""
 
 LAZY = {
-    "IPython", "PIL", "anndata", "boto3", "botocore", "fsspec", "h5py", "matplotlib", "mudata", "networkx", "numpy", "pandas",
+    "IPython", "PIL", "anndata", "boto3", "botocore", "cryptography", "fsspec", "h5py", "matplotlib", "mudata", "networkx",
+    "numpy", "pandas",
     "polars", "prov", "psycopg", "pyarrow", "pygraphviz", "pyoxigraph", "rdflib", "s3fs", "sqlalchemy", "upath", "yaml", "zarr",
 }  # fmt: skip
 """Libraries that are imported in the function that needs them, never when a module of ours is."""
@@ -202,6 +204,15 @@ def test_heavy_libraries_are_imported_where_they_are_used() -> None:
         if module.partition(".")[0] in LAZY
     ]
     assert not stray, "\n".join(sorted(set(stray)))
+
+
+def test_the_verifier_of_proofs_stands_alone() -> None:
+    path = ROOT / "lineagelog" / "verify_proof.py"
+    assert {module.partition(".")[0] for _, module in imports(PARSED[path])} <= sys.stdlib_module_names
+    using = [
+        str(other) for other, tree in PARSED.items() if "lineagelog.verify_proof" in dict(map(reversed, imports(tree)))
+    ]
+    assert not using, "the package proves by its own code, so that the two can be held against each other"
 
 
 def test_scripts_are_imported_by_no_module() -> None:

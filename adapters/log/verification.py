@@ -72,7 +72,7 @@ class Verification:
         root: Merkle tree head computed from them, 64 hexadecimal characters.
         problems: What is wrong: first the events, the lowest position first, then head and triggers, then the registries;
             at most 20 of each kind.
-        checkpoint_root: Tree head over the events up to the checkpoint, `None` if the log is shorter or none was given.
+        roots: Number of events of a checkpoint to the tree head over them; sizes that the log does not reach are missing.
         clock_anomalies: Events recorded earlier than the one before them, by more than 2 seconds; at most 20. Their order is right
             all the same: it is that of the positions.
     """
@@ -80,14 +80,14 @@ class Verification:
     n_events: int
     root: str
     problems: tuple[Problem, ...]
-    checkpoint_root: str | None
+    roots: dict[int, str]
     clock_anomalies: tuple[ClockAnomaly, ...] = ()
 
 
 def verify_log(
     database: Database,
     *,
-    checkpoint_size: int | None = None,
+    checkpoint_sizes: Collection[int] = (),
     projections: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
@@ -95,7 +95,7 @@ def verify_log(
 
     Args:
         database: Where it lies.
-        checkpoint_size: Number of events a checkpoint speaks of.
+        checkpoint_sizes: Numbers of events that checkpoints speak of.
         projections: Also replay the events and compare every row of every registry.
         progress: Called with the number of events done and of all.
     """
@@ -104,7 +104,8 @@ def verify_log(
     with _replica(wanted=projections) as replica, database.snapshot() as snapshot:
         ((head_position, head_peaks, head_root, _),) = snapshot.read(READ_HEAD)
         frontier, expected = Frontier(), 1
-        checkpoint_root = frontier.root().hex() if checkpoint_size == 0 else None
+        wanted = frozenset(checkpoint_sizes)
+        roots = {0: frontier.root().hex()} if 0 in wanted else {}
         batch: list[RecordedEvent] = []
         replayable = True
         clock = _Clock()
@@ -124,8 +125,8 @@ def verify_log(
                 )
             frontier.extend((leaf,))
             clock.see(position, row[_RECORDED_AT])
-            if frontier.size == checkpoint_size:
-                checkpoint_root = frontier.root().hex()
+            if frontier.size in wanted:
+                roots[frontier.size] = frontier.root().hex()
             if replica is not None and replayable:
                 try:
                     batch.append(to_recorded(tuple(columns)))
@@ -141,9 +142,7 @@ def verify_log(
         consequences += _compare_head(frontier, head_position, head_peaks, head_root, leaves_fit=not problems)
         if replica is not None and replayable and _replay(replica, batch, consequences):
             consequences += _compare_tables(replica, snapshot, database.column_names())
-    return Verification(
-        frontier.size, frontier.root().hex(), (*problems, *consequences), checkpoint_root, tuple(clock.anomalies)
-    )
+    return Verification(frontier.size, frontier.root().hex(), (*problems, *consequences), roots, tuple(clock.anomalies))
 
 
 class _Clock:

@@ -60,6 +60,7 @@ _MODULES: Final = (
 """Modules of the commands, in the order of the help."""
 
 _GROUPS: Final = {
+    "key": "Make and show the keys that sign checkpoints.",
     "policy": "See and set what the store demands of those who change something.",
     "storage": "List storage locations, check the content that lies there, and remove what belongs to no artifact.",
 }

@@ -1,4 +1,4 @@
-"""Commands for auditors: audit, verify, checkpoint, rebuild."""
+"""Commands for auditors: audit, verify, checkpoint, prove, the keys, rebuild."""
 
 from __future__ import annotations
 
@@ -106,10 +106,16 @@ def _cells(row: Row) -> tuple[Any, ...]:
 
 @command(
     "verify",
-    examples=("prov verify", "prov verify --content", "prov verify --checkpoint checkpoint.txt --json"),
-    json="one object: `ok`, `n_events`, `root`, `first_bad_position`, `problems` (a list of `position` and `what`), `checkpoint` "
-    "(`origin`, `size`, `root`, or null), `clock_anomalies` (a list of `position`, `recorded_at`, `before`), "
-    "`content` (a list of the objects of `prov storage check --json`, or null).",
+    examples=(
+        "prov verify",
+        "prov verify --content",
+        "prov verify --checkpoint checkpoint.txt --json",
+        "prov verify --checkpoint checkpoint.txt --key VERIFIER_KEY",
+    ),
+    json="one object: `ok`, `n_events`, `root`, `first_bad_position`, `problems` (a list of `position` and `what`), `sealed_up_to` "
+    "(last event that a checkpoint from outside the store vouches for, or null), `checkpoints` (a list of `source`, `size`, "
+    "`root`, `key`, `outside`, `agrees`), `not_checked` (a list of texts), `clock_anomalies` (a list of "
+    "`position`, `recorded_at`, `before`), `content` (a list of the objects of `prov storage check --json`, or null).",
 )
 def verify(
     call: Call,
@@ -119,23 +125,28 @@ def verify(
             metavar="FILE", help="What `prov checkpoint -o FILE` wrote earlier; finds a log that was cut short."
         ),
     ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY", help="Verifier key that is believed, and no other but those given so; may be repeated."
+        ),
+    ] = None,
     content: Annotated[
         bool, typer.Option("--content", help="Also read the stored content of all artifacts, as `prov storage check`.")
     ] = False,
 ) -> None:
     """Check that nothing was altered.
 
-    Every event must be as it was recorded, and the registries must be what the log says; with --content, the stored bytes must
-    be those that were recorded. The exit code is 0 if all is well, 7 if problems were found, and 5 if none was but content
-    could not be read.
+    Every event must be as it was recorded, the registries must be what the log says, and the log must begin with what each
+    checkpoint sealed: the given one, and those beside the store and at its second place. With --content, the stored bytes must
+    be those that were recorded. The exit code is 0 if all is well, 7 if problems were found, and 5 if none was but content could
+    not be read.
     """
-    from lineagelog.audit import Checkpoint
     from lineagelog.cli.storages import content_exit_code, report_objects
     from lineagelog.progress import event_progress
 
-    held_against = Checkpoint.read(checkpoint) if checkpoint is not None else None
     with call.store() as store, event_progress("verify") as progress:
-        report = store.verify(checkpoint=held_against, content=content, progress=progress)
+        report = store.verify(checkpoint=checkpoint, keys=key or (), content=content, progress=progress)
     if call.out.json:
         call.out.object(
             {
@@ -144,7 +155,19 @@ def verify(
                 "root": report.root,
                 "first_bad_position": report.first_bad_position,
                 "problems": [{"position": problem.position, "what": problem.what} for problem in report.problems],
-                "checkpoint": report.checkpoint,
+                "sealed_up_to": report.sealed_up_to,
+                "checkpoints": [
+                    {
+                        "source": held.source,
+                        "size": held.checkpoint.size,
+                        "root": held.checkpoint.root,
+                        "key": held.key,
+                        "outside": held.outside,
+                        "agrees": held.agrees,
+                    }
+                    for held in report.checkpoints
+                ],
+                "not_checked": report.not_checked,
                 "clock_anomalies": [anomaly._asdict() for anomaly in report.clock_anomalies],
                 "content": list(report_objects(report.content)) if report.content is not None else None,
             }
@@ -159,28 +182,140 @@ def verify(
 
 @command(
     "checkpoint",
-    examples=("prov checkpoint -o checkpoint.txt",),
-    json="one object: `origin`, `size`, `root`, `path`.",
+    examples=("prov checkpoint -o today.txt", "prov checkpoint --also ./elsewhere"),
+    json="one object: `origin`, `size`, `root`, `key` (the verifier key), `places` (a list of paths and URLs), `note`.",
 )
 def checkpoint(
     call: Call,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; printed if none is given.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; it must not exist.")
+    ] = None,
+    also: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|URL", help="Folder or bucket where this checkpoint and all later ones go as well."),
     ] = None,
 ) -> None:
-    """Write down the end of the log.
+    """Sign the end of the log.
 
-    Keep the file where those who can write the store cannot: a later check against it finds a log that was cut short.
+    Keep the file where those who can write the store cannot: a later check against it finds a log that was cut short, put back to
+    an older copy, or written anew. A copy is kept beside the store. The first checkpoint makes the key; hand what `prov key show`
+    prints to those who check.
     """
     with call.store() as store:
-        sealed = store.checkpoint(output)
+        sealed = store.checkpoint(output, also=also)
     if call.out.json:
-        path = str(output) if output is not None else None
-        call.out.object({"origin": sealed.origin, "size": sealed.size, "root": sealed.root, "path": path})
-    elif output is None:
-        call.out.text(sealed.to_text())
+        call.out.object(
+            {
+                "origin": sealed.checkpoint.origin,
+                "size": sealed.checkpoint.size,
+                "root": sealed.checkpoint.root,
+                "key": sealed.key.to_text(),
+                "places": sealed.places,
+                "note": sealed.note.to_text(),
+            }
+        )
+    elif output is None and also is None:
+        call.out.text(sealed.note.to_text().removesuffix("\n"))
     else:
-        call.out.say(f"wrote the end of the log after {sealed.size:,} events to {output}; keep it outside the store")
+        call.out.say(
+            f"signed the end of the log after {sealed.checkpoint.size:,} events with the key {sealed.key.fingerprint}: "
+            f"{', '.join(sealed.places)}"
+        )
+
+
+@command(
+    "prove",
+    examples=("prov prove UID -o proof.json", "prov prove --since checkpoint.txt -o grown.json --json"),
+    json="one object: `path`, `size` and `root` of the checkpoint, `since` (size of the older one, or null), `positions`.",
+)
+def prove(
+    call: Call,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.")],
+    uid: Annotated[str | None, typer.Argument(metavar="[UID]", help="Uid of a record, or its beginning.")] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Checkpoint the proof leads to; by default the newest that is kept."),
+    ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Older checkpoint: prove that the log has only grown since then."),
+    ] = None,
+) -> None:
+    """Prove that the events of a record stand in a signed log.
+
+    Whoever gets the proof needs neither the store nor this software: `verify_proof.py`, one file for Python alone, checks it
+    against the verifier key (`python -m lineagelog.verify_proof proof.json --key KEY` where lineagelog is installed).
+    """
+    with call.store() as store:
+        proof = store.prove(uid, output, checkpoint=checkpoint, since=since)
+    if call.out.json:
+        call.out.object(
+            {
+                "path": str(proof.path),
+                "size": proof.checkpoint.size,
+                "root": proof.checkpoint.root,
+                "since": proof.since.size if proof.since is not None else None,
+                "positions": proof.positions,
+            }
+        )
+    else:
+        what = [f"{len(proof.positions)} events"] if proof.positions else []
+        what += [f"growth since {proof.since.size:,} events"] if proof.since is not None else []
+        call.out.say(
+            f"wrote a proof of {' and of '.join(what)} in the log of {proof.checkpoint.size:,} to {proof.path}"
+        )
+
+
+@command(
+    "key generate",
+    examples=("prov key generate", "prov key generate --rotate"),
+    json="one object: `key`, the verifier key.",
+)
+def generate(
+    call: Call,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Replace the key there is, which signs no checkpoint any more.")
+    ] = False,
+) -> None:
+    """Make the key with which you sign checkpoints of this store, unless there is one, and print its public half.
+
+    The private half lies in your configuration folder and nowhere else.
+    """
+    with call.store() as store:
+        key = store.generate_key(rotate=rotate)
+    if call.out.json:
+        call.out.object({"key": key.to_text()})
+    else:
+        call.out.text(key.to_text())
+
+
+@command(
+    "key show",
+    examples=("prov key show", "prov key show --json"),
+    json="one object a line: `key` (the verifier key), `fingerprint`, `since` and `until` (positions; `until` is null while it "
+    "signs), `own`.",
+)
+def show(call: Call) -> None:
+    """Print the verifier keys of this store: what those who check need, from you and not from the store."""
+    from lineagelog.sealing import own_key
+
+    with call.store() as store:
+        keys, own = store.sealing_keys(), own_key(store)
+    for key in keys:
+        if call.out.json:
+            call.out.object(
+                {
+                    "key": key.verifier.to_text(),
+                    "fingerprint": key.verifier.fingerprint,
+                    "since": key.since,
+                    "until": key.until,
+                    "own": own is not None and own.verifier == key.verifier,
+                }
+            )
+        elif key.until is None:
+            call.out.text(key.verifier.to_text())
+    if not keys:
+        call.out.say("no key signs checkpoints yet; `prov checkpoint` or `prov key generate` makes one")
 
 
 @command("rebuild", examples=("prov rebuild",), json="one object: `n_events`.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from campaigns import changing_files, s3_faults
+from campaigns import changing_files, forgery, s3_faults
 from campaigns.report import Report
 
 
@@ -23,3 +23,18 @@ def test_a_registered_artifact_has_its_bytes_whatever_happens(
     print(f"seed {seed}: {report.to_text()}")
     assert not report.problems
     assert report.saved.total() + report.refused.total() >= runs
+
+
+@pytest.mark.parametrize(
+    ("campaign", "runs"),
+    [(forgery.forged_proofs, 2_000), (forgery.flipped_bits, 10), (forgery.rewritten_logs, 16)],
+)
+def test_no_forgery_is_accepted(
+    campaign: Callable[[Path, int, int], Report], runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    seed = random.SystemRandom().randrange(2**32)
+    report = campaign(tmp_path, runs, seed)
+    print(f"seed {seed}: {report.to_text()}")
+    assert not report.problems
+    assert report.refused.total() >= runs * 0.95

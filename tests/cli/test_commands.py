@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -349,10 +352,11 @@ def test_query_result_cannot_steer_the_terminal(prov: Any, story: Any) -> None:
 
 def test_verify_says_that_all_is_well(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
     report = prov("verify", "--json").object
+    not_checked = report.pop("not_checked")
+    assert [text for text in not_checked if "truncation is not checkable" in text]
     assert report == {
-        "ok": True, "n_events": head()[0], "root": head()[1], "first_bad_position": None, "problems": [], "checkpoint": None,
-        "clock_anomalies": [],
-        "content": None,
+        "ok": True, "n_events": head()[0], "root": head()[1], "first_bad_position": None, "problems": [], "sealed_up_to": None,
+        "checkpoints": [], "clock_anomalies": [], "content": None,
     }  # fmt: skip
     text = prov("verify")
     assert text.code == exits.DONE
@@ -385,20 +389,55 @@ def test_verify_finds_a_changed_event_and_has_an_exit_code_of_its_own(prov: Any,
 
 
 def test_checkpoint_finds_a_log_of_another_store(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
+    key = prov("key", "generate").out.strip()
     position, root = head()
     sealed = prov("checkpoint", "-o", "c.txt", "--json").object
-    assert (sealed["size"], sealed["root"], sealed["path"]) == (position, root, "c.txt")
-    held = prov("verify", "--checkpoint", "c.txt")
+    assert (sealed["size"], sealed["root"], sealed["key"]) == (position, root, key)
+    assert sealed["places"][0] == "c.txt"
+    assert sealed["note"] == Path("c.txt").read_text()
+    held = prov("verify", "--checkpoint", "c.txt", "--key", key)
     assert held.code == exits.DONE
     assert f"contains the {position} events of the checkpoint" in held.out
+    assert "truncation is not checkable" not in held.out
+    assert prov("verify", "--json", "--checkpoint", "c.txt").object["sealed_up_to"] == position
     Path("c.txt").write_text(Path("c.txt").read_text().replace("lineagelog/", "lineagelog/x"))
     assert prov("verify", "--checkpoint", "c.txt").code == exits.DAMAGED
 
 
+def test_a_proof_is_checked_by_a_file_on_its_own(prov: Any, story: Any, tmp_path: Path) -> None:
+    from lineagelog import verify_proof
+
+    key = prov("key", "generate").out.strip()
+    assert prov("key", "generate", "--json").object == {"key": key}, "there is one already"
+    for name in ("older.txt", "newer.txt"):
+        assert prov("checkpoint", "-o", name).code == exits.DONE
+    made = prov("prove", story.clean, "--since", "older.txt", "-o", "proof.json", "--json").object
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    script = shutil.copy(verify_proof.__file__, alone)
+
+    def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+        # Isolated and without site-packages: the standard library is all there is.
+        command = [sys.executable, "-I", "-S", script, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = check("proof.json", "newer.txt", "--key", key)
+    assert done.returncode == 0, done.stderr
+    assert all(f"proven: event {position}," in done.stdout for position in made["positions"])
+    assert f"first {made['since']} events" in done.stdout
+    assert check("proof.json", "older.txt", "--key", key).returncode == 1
+    data = Path("proof.json").read_bytes()
+    Path("proof.json").write_bytes(data.replace(b"artifact.registered.1", b"artifact.registered.2"))
+    forged = check("proof.json", "--key", key)
+    assert forged.returncode == 1
+    assert "NOT PROVEN" in forged.stderr
+
+
 def test_checkpoint_is_printed_without_a_file(prov: Any, story: Any, head: Callable[[], Any]) -> None:
-    origin, size, _ = prov("checkpoint").out.splitlines()
+    origin, size, _, _, signature = prov("checkpoint").out.splitlines()
     assert origin.startswith("lineagelog/")
     assert int(size) == head()[0] - 1
+    assert signature.startswith(f"\u2014 {origin} ")
 
 
 def test_rebuild_gives_back_a_lost_registry(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:

@@ -63,6 +63,8 @@ def test_example_runs(request: pytest.FixtureRequest, prov: Any, name: str, exam
             if file in example and name != "export":
                 assert prov("export", "--all", "-o", file).code == exits.DONE
         example = example.replace("RUN_UID", story.run).replace("UID", story.clean).replace("HANDLE", "ana")
+        if "VERIFIER_KEY" in example:
+            example = example.replace("VERIFIER_KEY", prov("key", "show").out.strip())
     words = shlex.split(example)
     assert words[0] == "prov"
     result = prov(*words[1:])

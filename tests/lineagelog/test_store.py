@@ -247,17 +247,6 @@ def test_view_shows_the_latest_additions(store: Store, frame: Frame, capsys: pyt
     assert "t2.parquet" in capsys.readouterr().out
 
 
-def test_checkpoint_tells_a_shortened_log(sqlite_store: Store, frame: Frame, tmp_path: Path) -> None:
-    sqlite_store.Artifact(frame(), key="t.parquet", run=False).save()
-    checkpoint = sqlite_store.checkpoint(tmp_path / "checkpoint.txt")
-    assert sqlite_store.verify(checkpoint=checkpoint).ok
-    assert checkpoint.read(tmp_path / "checkpoint.txt") == checkpoint
-    with Store.create(tmp_path / "other") as other:
-        report = other.verify(checkpoint=checkpoint)
-    assert not report.ok
-    assert "another store" in report.to_text()
-
-
 def test_a_search_without_its_table_names_the_rebuild(store: Store, refused: Callable[..., object]) -> None:
     store.ULabel("checked").save()
     with store.log.database.write() as transaction:

@@ -21,13 +21,14 @@ def export(store: Store, folder: Path) -> None:
 
 
 def seal(store: Store, folder: Path) -> None:
-    store.checkpoint(folder / "checkpoint.txt")
+    store.checkpoint(folder / f"checkpoint-{store.log.head().position}.txt")
 
 
 @pytest.mark.parametrize("act", [fail_to_log_in, export, seal])
 def test_what_concerns_the_store_can_be_done_again_and_again(
     act: Callable[[Store, Path], None], store: Store, tmp_path: Path
 ):
+    store.generate_key()
     before = store.log.head().position
     for _ in range(3):
         act(store, tmp_path)

@@ -61,7 +61,7 @@ from lineagelog.domain.storage import (
     StorageRegistered,
     StorageUpdated,
 )
-from lineagelog.domain.store import CheckpointSealed, ExportMade, StoreCreated
+from lineagelog.domain.store import CheckpointSealed, ExportMade, KeyRegistered, StoreCreated
 from lineagelog.domain.transform import TransformRegistered, TransformUpdated
 from lineagelog.domain.user import LoginFailed, UserLoggedIn, UserLoggedOut, UserRegistered, UserUpdated
 from lineagelog.projections import schema
@@ -256,7 +256,9 @@ def history() -> list[NewEvent]:
     story.add(runs[1], RunFailed(finished_at=TIME, error_type="ValueError", message="bad", traceback="…"))
     story.add(runs[2], RunAborted(finished_at=TIME, why="SIGINT"))
     story.add(store, ExportMade(format="prov-json", scope="all", up_to_position=9, root="0" * 64, n_statements=3))
-    story.add(store, CheckpointSealed(up_to_position=9, root="0" * 64))
+    story.add(store, KeyRegistered(verifier_key="lineagelog/S+12345678+AQ=="))
+    story.add(store, CheckpointSealed(up_to_position=9, root="0" * 64, key="12345678"))
+    story.add(store, KeyRegistered(verifier_key="lineagelog/S+87654321+AQ==", replaces="12345678"))
     story.add(new_id(), UnknownEvent(unknown_topic="moon.landed.1", payload='{ "crew": 2 }'))
     story.add(user, UserLoggedOut(session=session))
     story.add(store, PolicyChanged(changes={"require_reason": Change(old=False, new=True)}))

@@ -58,7 +58,7 @@ def test_a_whole_log_has_no_problems(whole: EventLog) -> None:
 
 
 def test_an_empty_log_is_whole(log: EventLog) -> None:
-    assert verify_log(log.database, checkpoint_size=0).problems == ()
+    assert verify_log(log.database, checkpoint_sizes=(0,)).problems == ()
 
 
 @pytest.mark.parametrize("column", EVENTS.names)
@@ -123,9 +123,9 @@ def test_a_log_cut_short_is_found_by_the_head_and_behind_it_by_a_checkpoint(whol
     with whole.database.write() as transaction:
         _set_head(transaction)
     whole.rebuild()
-    found = verify_log(whole.database, checkpoint_size=head.position)
+    found = verify_log(whole.database, checkpoint_sizes=(head.position,))
     assert found.problems == ()
-    assert found.checkpoint_root is None, "the log is shorter than the checkpoint"
+    assert not found.roots, "the log is shorter than the checkpoint"
 
 
 def test_a_log_rewritten_as_a_whole_is_found_by_a_checkpoint(whole: EventLog) -> None:
@@ -134,17 +134,16 @@ def test_a_log_rewritten_as_a_whole_is_found_by_a_checkpoint(whole: EventLog) ->
         _rewrite(transaction, 5, lambda row: [*row[:5], "2020-01-01T00:00:00.000000Z", *row[6:]])
         _set_head(transaction)
     whole.rebuild()
-    found = verify_log(whole.database, checkpoint_size=head.position)
+    found = verify_log(whole.database, checkpoint_sizes=(head.position,))
     assert found.problems == ()
-    assert found.checkpoint_root is not None
-    assert found.checkpoint_root != head.root
+    assert found.roots[head.position] != head.root
 
 
 def test_the_root_at_an_earlier_checkpoint_is_the_head_of_that_time(log: EventLog, history: list[NewEvent]) -> None:
     log.append(history[:7])
     then = log.head()
     log.append(history[7:])
-    assert verify_log(log.database, checkpoint_size=then.position).checkpoint_root == then.root
+    assert verify_log(log.database, checkpoint_sizes=(then.position,)).roots == {then.position: then.root}
 
 
 def test_a_removed_trigger_is_found(whole: EventLog) -> None:
