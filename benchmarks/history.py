@@ -52,7 +52,27 @@ def as_of(n: int = 100_000) -> Iterator[Figure]:
     yield Figure(f"as of event {n:,}, built on these", f"{whole:.1f} s", "", "", True)
 
 
-BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"as-of": as_of}
+def audit(n: int = 100_000) -> Iterator[Figure]:
+    """Find in the audit trail what one user did, what happened to one record, and every change of one field."""
+    with empty_store() as store:
+        _append_history(store, n)
+        store.login("ana", name="Ana")
+        artifact = store.Artifact.filter().last()
+        assert artifact is not None
+        artifact.description = "changed"
+        artifact.save(reason="for the benchmark")
+        for what, conditions in (
+            ("user", {"who": "ana"}),
+            ("record", {"record": artifact.uid}),
+            ("field", {"field": "description"}),
+        ):
+            took = median_seconds(lambda conditions=conditions: list(store.audit(**conditions)), 3)  # type: ignore[misc]
+            yield Figure(
+                f"audit trail of one {what} among {n:,} events", f"{took * 1e3:.0f} ms", "1,000 ms", "", took <= 1
+            )
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"as-of": as_of, "audit": audit}
 
 LONG: dict[str, Callable[[], Iterator[Figure]]] = {"as-of-million": partial(as_of, 1_000_000)}
 """Benchmarks that take minutes, run if they are named."""
