@@ -154,6 +154,8 @@ class Artifact(MadeFromObjects):
     ) -> list[Artifact]:
         """Describe one artifact for each file of a folder; `ln.save(…)` saves them together.
 
+        No file is left out: where one cannot become an artifact, the whole folder is refused.
+
         Args:
             path: The folder, or the URL of one; files behind a URL are registered where they are.
             key: Prefix of the keys; the folder's own place in a registered storage, else its name, by default.
@@ -161,7 +163,11 @@ class Artifact(MadeFromObjects):
 
         Raises:
             ObjectMissingError: The folder does not exist.
+            StorageError: A folder in it cannot be read.
+            UnsupportedFormatError: It holds a symbolic link or a special file, as in a folder that is one artifact.
         """
+        from lineagelog.adapters.storage.hashing import list_folder
+
         text = os.fspath(path)
         if locating.is_url(text):
             return cls._from_remote_dir(text, key, run)
@@ -171,15 +177,9 @@ class Artifact(MadeFromObjects):
         store = cls._store_of_class()
         in_place = key is None and store.find_storage(str(folder / "any")) is not None
         prefix = check_key(key if key is not None else folder.resolve().name)
-        files = sorted(
-            Path(parent) / name
-            for parent, _, names in os.walk(folder)
-            if location.FOLDER not in Path(parent).relative_to(folder).parts
-            for name in names
-        )
         return [
-            cls(file, key=None if in_place else f"{prefix}/{file.relative_to(folder).as_posix()}", run=run)
-            for file in files
+            cls(folder / member.path, key=None if in_place else f"{prefix}/{member.path}", run=run)
+            for member in list_folder(folder, skip=location.FOLDER)
         ]
 
     @classmethod

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 _RETRIES: Final = 50
 _SMALL_BYTES: Final = 1 << 20
+# More remarks of one call than this say less than their sum.
+_REMARKS: Final = 10
 _SIMILAR_KEY: Final = 0.9
 _looks = iter(range(50))
 """So many new keys are compared with the others in a process: whoever saves more of them one by one is not kept waiting."""
@@ -124,12 +126,20 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
                 raise
             break
         rows = _saved_rows(store, recorded, existing)
+        n_known = sum(same is not None for same in existing)
         for draft, same in zip(drafts, existing, strict=True):
             if same is not None and draft.is_committed:
                 store.storage_backend(draft.storage_id).delete(draft.path)
-            _adopt(store, draft, rows[same if same is not None else draft.id], same)
+            _adopt(store, draft, rows[same if same is not None else draft.id], same, says_so=n_known <= _REMARKS)
             if draft.run is not None:
                 draft.run._made.add(draft.artifact.id)
+        if n_known > _REMARKS:
+            n_restored = sum(draft.restores for draft in drafts)
+            restored = f", {n_restored:,} of which were in the trash and are restored" if n_restored else ""
+            message.info(
+                f"the content of {n_known:,} of {len(drafts):,} is that of artifacts which exist{restored}; the second savings "
+                "are on record"
+            )
         if len(drafts) == 1:
             _hint_similar(store, drafts[0].artifact)
 
@@ -608,7 +618,7 @@ def _remove(store: Store, drafts: Sequence[_Draft]) -> None:
             store.storage_backend(draft.storage_id).delete(draft.path)
 
 
-def _adopt(store: Store, draft: _Draft, row: RowDict, same: str | None) -> None:
+def _adopt(store: Store, draft: _Draft, row: RowDict, same: str | None, *, says_so: bool) -> None:
     artifact = draft.artifact
     given = artifact.description
     artifact._object = None
@@ -619,6 +629,8 @@ def _adopt(store: Store, draft: _Draft, row: RowDict, same: str | None) -> None:
                 f"the description of {artifact.uid} stays {artifact.description!r}, since its content is not new; "
                 "to change it, set .description and save again"
             )
+        if not says_so:
+            return
         name = artifact.key or artifact.description or artifact.suffix
         restored = ", which was in the trash and is restored" if draft.restores else ""
         message.info(

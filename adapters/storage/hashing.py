@@ -192,8 +192,12 @@ def hashed_listing(listing: list[tuple[str, int, str]]) -> Hashed:
     return Hashed(sum(size for _, size, _ in listing), folder_hash(listing), SHA256_FOLDER, len(listing))
 
 
-def list_folder(folder: Path) -> list[Member]:
+def list_folder(folder: Path, *, skip: str | None = None) -> list[Member]:
     """List the files of a folder and of the folders in it, sorted by path.
+
+    Args:
+        folder: The folder.
+        skip: Name of folders in it that are passed over.
 
     Raises:
         ObjectMissingError: There is no such folder.
@@ -207,6 +211,8 @@ def list_folder(folder: Path) -> list[Member]:
             with os.scandir(current) as entries:
                 for entry in entries:
                     path = f"{prefix}{entry.name}"
+                    if entry.name == skip:
+                        continue
                     if entry.is_symlink():
                         raise UnsupportedFormatError(
                             f"the folder {folder} holds the symbolic link {path!r}, which is not saved: a link is not "

@@ -381,3 +381,31 @@ def _text(store: Store, tmp_path: Path) -> ln.Artifact:
     path = tmp_path / "note.txt"
     path.write_text("x")
     return ln.Artifact(path, key="note.txt").save()
+
+
+def test_from_dir_leaves_no_file_out_and_follows_no_link(store: Store, tmp_path: Path, refused: Refused) -> None:
+    folder, elsewhere = tmp_path / "raw", tmp_path / "elsewhere"
+    for place in (folder, elsewhere):
+        place.mkdir()
+        (place / "a.txt").write_text(place.name)
+    (folder / "linked").symlink_to(elsewhere)
+    refused(errors.UnsupportedFormatError, lambda: ln.Artifact.from_dir(folder), "symbolic link 'linked'")
+    (folder / "linked").unlink()
+    os.mkfifo(folder / "pipe")
+    refused(errors.UnsupportedFormatError, lambda: ln.Artifact.from_dir(folder), "pipe")
+    (folder / "pipe").unlink()
+    assert [artifact.key for artifact in ln.Artifact.from_dir(folder)] == ["raw/a.txt"]
+
+
+def test_saving_a_known_folder_again_says_so_in_one_line(
+    sqlite_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "raw").mkdir()
+    for number in range(30):
+        (tmp_path / f"raw/{number}.txt").write_text(str(number))
+    first = ln.save(ln.Artifact.from_dir(tmp_path / "raw"))
+    capsys.readouterr()
+    again = ln.save(ln.Artifact.from_dir(tmp_path / "raw"))
+    assert [artifact.uid for artifact in again] == [artifact.uid for artifact in first]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "second saving" in line]
+    assert "30 of 30" in line
