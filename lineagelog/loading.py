@@ -76,7 +76,9 @@ def _from_object(cls: type[R], obj: Any, types: tuple[str, ...], call: str, opti
 
     if stored_type(obj, types) is None:
         expected = " or ".join(types)
-        raise TypeError(f"{call}() takes {expected}, not {type(obj).__name__}; pass a path to Artifact(…)")
+        raise TypeError(
+            f"{call}() takes {expected}, not {type(obj).__name__}; Artifact(…) takes any object that can be stored, and paths"
+        )
     make: Any = cls
     return make(obj, **{"kind": "dataset", **options})  # type: ignore[no-any-return]
 
@@ -102,10 +104,11 @@ def load(artifact: Artifact, *, trust: bool, options: dict[str, Any]) -> Any:
     from lineagelog.adapters.formats import load, needs_trust
 
     path = artifact._local_copy()
-    executable = needs_trust(path, artifact.suffix) if trust else None
+    name = artifact.key or artifact.uid
+    executable = needs_trust(path, artifact.suffix, name) if trust else None
     if executable is not None:
         _record_trust(artifact, executable)
-    return load(path, artifact.suffix, trust=trust, **options)
+    return load(path, artifact.suffix, called=name, trust=trust, **options)
 
 
 def _record_trust(artifact: Artifact, fmt: Format) -> None:

@@ -15,21 +15,22 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 
-def needs_trust(path: Path, suffix: str) -> Format | None:
-    """Return the format of a file if loading it can run code that is in it, else `None`."""
+def needs_trust(path: Path, suffix: str, name: str | None = None) -> Format | None:
+    """Return the format of a file, by its own or another name in messages, if loading it can run code in it, else `None`."""
     fmt = format_of(suffix)
     if fmt is None or path.is_dir():
         return None
-    with understood(path.name, fmt):
+    with understood(name or path.name, fmt):
         return fmt if fmt.may_run_code(path) else None
 
 
-def load(path: Path, suffix: str, *, trust: bool = False, **options: Any) -> Any:
+def load(path: Path, suffix: str, *, called: str | None = None, trust: bool = False, **options: Any) -> Any:
     """Load a file or folder into memory by its suffix.
 
     Args:
         path: The file.
         suffix: Its suffix, as recorded.
+        called: What messages call it; the name of the file by default.
         trust: Load formats as well that can run any code while they are loaded.
         options: Passed on to the reader of a table: those of `pandas.read_csv` and the like, such as `sep=";"`.
 
@@ -43,22 +44,24 @@ def load(path: Path, suffix: str, *, trust: bool = False, **options: Any) -> Any
             files, or not fit into memory.
     """
     fmt = format_of(suffix)
+    name = called or path.name
     if not path.exists():
         raise ObjectMissingError(f"{path} does not exist; check the path")
     if fmt is None or fmt.load is None or path.is_dir() != fmt.is_folder:
         what = "a folder" if path.is_dir() else f"of the format {suffix!r}" if suffix else "without a suffix"
+        advice = "and read the files in it" if path.is_dir() else "or open() to read it"
         raise UnsupportedFormatError(
-            f"{path.name} is {what}, which cannot be loaded into memory; use cache() for a local path, or open() to read it"
+            f"{name} is {what}, which cannot be loaded into memory; use cache() for a local path, {advice}"
         )
     if options and not fmt.takes_options:
-        raise TypeError(f"load() takes options for tables only, and {path.name} is none: {', '.join(options)}")
-    executable = needs_trust(path, suffix)
+        raise TypeError(f"load() takes options for tables only, and {name} is none: {', '.join(options)}")
+    executable = needs_trust(path, suffix, name)
     if executable is not None and not trust:
         raise UnsupportedFormatError(
-            f"{path.name} is a pickle or holds some ({fmt.name}), which can run any code while it is loaded; if you trust its "
+            f"{name} is a pickle or holds some ({fmt.name}), which can run any code while it is loaded; if you trust its "
             "author, call load(trust=True), otherwise read it in another way through cache()"
         )
-    with understood(path.name, fmt):
+    with understood(name, fmt):
         return fmt.load(path, **options) if executable is None else fmt.load(path, trust=True)
 
 

@@ -300,6 +300,11 @@ def _to_arrow(obj: Any, name: str) -> pa.Table:
         # One thread: with several, the order of dictionary entries could differ from one time to the next.
         return pa.Table.from_pandas(obj, nthreads=1)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
+        if not obj.columns.is_unique:
+            twice = obj.columns[obj.columns.duplicated()][0]
+            raise UnsupportedFormatError(
+                f"the DataFrame cannot be written as {name}: several of its columns are called {twice!r}; rename all but one"
+            ) from exc
         column = _unwritable_column(obj)
         named = f"its column {column!r} holds" if column is not None else "it holds"
         raise UnsupportedFormatError(

@@ -286,3 +286,25 @@ def test_spatial_data_is_stored_where_it_is_installed(sqlite_store: Store) -> No
     saved = ln.Artifact.from_spatialdata(data, key="s.zarr", run=False).save()
     assert (saved.otype, saved.n_observations) == ("SpatialData", 3)
     assert list(saved.load().tables) == ["cells"]
+
+
+def test_what_cannot_be_loaded_is_called_by_its_key(store: Store, tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/1.dcm").write_bytes(b"DICM")
+    (tmp_path / "broken.json").write_text('{"a":')
+    pd.to_pickle([1], tmp_path / "m.pkl")
+    for name, error, said in (
+        ("scans", errors.UnsupportedFormatError, "study/scans is a folder, which cannot be loaded into memory"),
+        ("broken.json", errors.UnsupportedFormatError, "study/broken.json cannot be read as JSON"),
+        ("m.pkl", errors.UnsupportedFormatError, "study/m.pkl is a pickle"),
+    ):
+        artifact = ln.Artifact(tmp_path / name, key=f"study/{name}", run=False).save()
+        refusal = refused(error, artifact.load, said)
+        # What it advises must be possible: a folder cannot be opened.
+        assert name != "scans" or "open()" not in str(refusal)
+
+
+def test_columns_of_one_name_are_refused_by_that_name(store: Store, refused: Refused) -> None:
+    twice = pd.DataFrame([[1, 2]], columns=["depth", "depth"])
+    artifact = ln.Artifact.from_dataframe(twice, key="t.parquet", run=False)
+    refused(errors.UnsupportedFormatError, artifact.save, "several of its columns are called 'depth'")
