@@ -7,7 +7,7 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import formats, foundation, history, registries, storage, tracking, validation
+from benchmarks import exports, formats, foundation, history, registries, storage, tracking, validation
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -18,8 +18,9 @@ BENCHMARKS = {
     **history.BENCHMARKS,
     **tracking.BENCHMARKS,
     **validation.BENCHMARKS,
+    **exports.BENCHMARKS,
 }
-LONG = {**registries.LONG, **history.LONG}
+LONG = {**registries.LONG, **history.LONG, **exports.LONG}
 NAMED = {**BENCHMARKS, **LONG}
 
 

@@ -126,7 +126,7 @@ def lineage(steps: int = 200) -> Iterator[Figure]:
 def rebuild(n: int = 60_000) -> Iterator[Figure]:
     """Registries made anew from the log."""
     with empty_store() as store:
-        _append_history(store, n)
+        append_history(store, n)
         events = store.log.head().position
         took = seconds(store.rebuild)
         checked = seconds(lambda: store.verify())
@@ -146,7 +146,7 @@ def export_memory() -> Iterator[Figure]:
         peaks = []
         for n in (5_000, 50_000):
             with empty_store() as store:
-                _append_history(store, n)
+                append_history(store, n)
                 code = (
                     "import lineagelog as ln\n"
                     f"ln.open({str(store.folder)!r}).export({str(store.folder)!r} + '/out', "
@@ -207,7 +207,7 @@ def _append_chain(store: Store, steps: int) -> None:
     store.append(events)
 
 
-def _append_history(store: Store, n: int) -> None:
+def append_history(store: Store, n: int) -> None:
     """Append about `n` events as a year of work would leave them: runs with five inputs and ten outputs."""
     transform, storage = Transform("history").save(), store.default_storage_id
     recent: list[str] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.foundation import _append_history, empty_store
+from benchmarks.foundation import append_history, empty_store
 from benchmarks.measure import Figure, median_seconds, seconds
 from lineagelog import Store
 from lineagelog.preferences import settings
@@ -17,7 +17,7 @@ def as_of(n: int = 100_000) -> Iterator[Figure]:
     """Open a store as of its middle and as of a little later, and count its artifacts each time."""
     with empty_store() as store, tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         settings.cache_dir = Path(folder)
-        _append_history(store, n)
+        append_history(store, n)
         middle = n // 2
 
         def look(position: int) -> None:

@@ -57,7 +57,7 @@ def process_cpu_s(arguments: list[str], runs: int = 7, **environment: str) -> fl
     return statistics.median(samples)
 
 
-_PEAK = """
+PEAK = """
 import pathlib, resource, sys
 status = pathlib.Path("/proc/self/status")
 if status.exists():
@@ -70,5 +70,5 @@ else:
 
 def process_peak_mb(code: str) -> float:
     """Return the largest memory of a Python process that runs some code, MiB."""
-    done = subprocess.run([sys.executable, "-c", f"{code}\n{_PEAK}"], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{PEAK}"], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])

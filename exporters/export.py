@@ -249,6 +249,6 @@ class _Hashed:
 
 def _counted(statements: Iterator[Statement], counts: Counter[str]) -> Iterator[Statement]:
     for statement in statements:
-        if not isinstance(statement, Bundle):
+        if type(statement) is not Bundle:
             counts[statement.keyword] += 1
         yield statement

@@ -54,10 +54,12 @@ def _body(statement: Statement) -> str:
         if value is not None:
             parts.append(f'"prov:{term}": "{value}"')
     attributes: Attributes = statement.attributes  # type: ignore[attr-defined]
-    names = [name for name, _ in attributes]
-    if len(set(names)) == len(names):
+    if not attributes:
+        return f"{{{', '.join(parts)}}}"
+    if len(attributes) == 1 or len(dict(attributes)) == len(attributes):
         parts += [f'"{name}": {_value(value)}' for name, value in attributes]
     else:
+        names = [name for name, _ in attributes]
         for name in dict.fromkeys(names):
             texts = [_value(value) for other, value in attributes if other == name]
             parts.append(f'"{name}": {texts[0]}' if len(texts) == 1 else f'"{name}": [{", ".join(texts)}]')

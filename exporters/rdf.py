@@ -54,7 +54,10 @@ _ELEMENTS: Final = {Entity: Name("prov:Entity"), Activity: Name("prov:Activity")
 _STARTED: Final = Name("prov:startedAtTime")
 _ENDED: Final = Name("prov:endedAtTime")
 _REVISION_OF: Final = Name("prov:wasRevisionOf")
-_INSTANTS: Final = {Generation: Name("prov:generatedAtTime"), Invalidation: Name("prov:invalidatedAtTime")}
+_INSTANTS: Final[dict[type[Statement], Name]] = {
+    Generation: Name("prov:generatedAtTime"),
+    Invalidation: Name("prov:invalidatedAtTime"),
+}
 """Properties of the entity itself that hold the time of what happened to it."""
 
 
@@ -126,8 +129,9 @@ def describe(statement: Statement) -> Iterator[Description]:
         return
     subject, target = getattr(statement, relation.subject), getattr(statement, relation.object)
     pairs: Pairs = [] if target is None else [(relation.direct, target)]
-    if isinstance(statement, Generation | Invalidation) and statement.time is not None:
-        pairs.append((_INSTANTS[type(statement)], statement.time))
+    instant = _INSTANTS.get(type(statement))
+    if instant is not None and statement.time is not None:  # type: ignore[attr-defined]
+        pairs.append((instant, statement.time))  # type: ignore[attr-defined]
     attributes = statement.attributes  # type: ignore[attr-defined]
     if statement.id is None or relation.qualified is None:
         # Of the relations without a name only revisions say more than that they hold; that is a property of its own.
@@ -142,7 +146,8 @@ def describe(statement: Statement) -> Iterator[Description]:
         value = getattr(statement, field)
         if value is not None:
             node.append((predicate, value))
-    node += [(_PREDICATES.get(name, name), value) for name, value in attributes]
+    if attributes:
+        node += [(_PREDICATES.get(name, name), value) for name, value in attributes]
     yield statement.id, node
 
 
