@@ -35,7 +35,7 @@ graph.serialize({folder!r} + '/theirs', format={format!r})
 """
 
 _PROV_FORMATS = {"prov-json": "json", "prov-n": "provn", "prov-xml": "xml", "prov-jsonld": "jsonld"}
-_RDFLIB_FORMATS = {"trig": "trig", "n-quads": "nquads"}
+_RDFLIB_FORMATS = {"n-quads": "nquads"}
 
 
 def exports(n: int, *, peers: bool = True) -> Iterator[Figure]:
