@@ -19,7 +19,8 @@ from lineagelog.exporters.part import Part
 from lineagelog.exporters.rows import chunked
 from lineagelog.projections.reader import Reader, Row
 
-_BATCH: Final = 5_000
+_BATCH: Final = 1_000
+_ROW_GROUP: Final = 5_000
 _CHUNK: Final = 500
 
 HARMFUL: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -152,7 +153,7 @@ def write_parquet(
     fields = [pa.field(column.name, types[column.type], metadata={"doc": column.doc}) for column in columns]
     schema = pa.schema(fields, metadata={"lineagelog": json.dumps(about, ensure_ascii=False, sort_keys=True)})
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        while batch := list(islice(rows, _BATCH)):
+        while batch := list(islice(rows, _ROW_GROUP)):
             arrays = [
                 pa.array(values, field.type) for values, field in zip(zip(*batch, strict=True), schema, strict=True)
             ]
