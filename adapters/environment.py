@@ -101,7 +101,7 @@ def _found_in(entry: str) -> list[tuple[str, str]]:
             continue
         match = _DIST_INFO.fullmatch(name)
         if match is not None:
-            found.append((_normal(match["name"]), match["version"]))
+            found.append((normal_name(match["name"]), match["version"]))
         else:
             found += _read_one(Path(entry) / name)
     return found
@@ -127,7 +127,7 @@ def _read_one(path: Path) -> list[tuple[str, str]]:
         if colon:
             fields.setdefault(key.strip().lower(), value.strip())
     if "name" in fields and "version" in fields:
-        return [(_normal(fields["name"]), fields["version"])]
+        return [(normal_name(fields["name"]), fields["version"])]
     return []
 
 
@@ -139,11 +139,11 @@ def _read_by_metadata(entry: str) -> list[tuple[str, str]]:
     for distribution in metadata.distributions(path=[entry]):
         name: str | None = distribution.metadata["Name"]
         if name:
-            found.append((_normal(name), distribution.version))
+            found.append((normal_name(name), distribution.version))
     return found
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
     """Write a name in the form the index compares.
 
     References:

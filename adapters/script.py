@@ -9,9 +9,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from lineagelog.adapters.process import start_time
+
+if TYPE_CHECKING:
+    from lineagelog.adapters.notebook import Notebook
 
 Kind: TypeAlias = Literal["script", "notebook", "interactive"]
 
@@ -33,8 +36,9 @@ class RunningCode(NamedTuple):
         path: Its file, if it has one that can be read.
         key: Name to register it under: the file name, `package/__main__.py`, `notebook` or `interactive`.
         title: First heading of a notebook, or first line of a script's docstring.
-        source: Its text; of a notebook the whole file.
-        source_bytes: Its exact bytes, as they were when this was asked.
+        source: Its text.
+        source_bytes: Its exact bytes, as they were when this was asked; of a notebook those of its cells.
+        notebook: The notebook as last saved, or what the kernel has executed of one that nobody has saved.
         edited: The file was changed after the process had read it, so `source` is not what runs.
     """
 
@@ -44,6 +48,7 @@ class RunningCode(NamedTuple):
     title: str | None = None
     source: str | None = None
     source_bytes: bytes | None = None
+    notebook: Notebook | None = None
     edited: bool = False
 
     @property
@@ -52,7 +57,7 @@ class RunningCode(NamedTuple):
         return None if self.source_bytes is None else hashlib.sha256(self.source_bytes).hexdigest()
 
 
-def running_code(namespace: Mapping[str, Any] | None = None) -> RunningCode:
+def running_code(namespace: Mapping[str, Any] | None = None, path: Path | None = None) -> RunningCode:
     """Find the code that this process runs.
 
     The main module is the code, unless it is a tool that runs other people's code (pytest, an installed command,
@@ -60,25 +65,31 @@ def running_code(namespace: Mapping[str, Any] | None = None) -> RunningCode:
 
     Args:
         namespace: Global names of the module that asks (`caller_namespace`).
+        path: Its file, if it is known.
 
     Returns:
         What is running. For `python -c`, standard input and prompts, and for notebooks that do not tell their name, code
         without a file.
     """
+    shell = ipython_shell()
+    in_kernel = shell is not None and hasattr(shell, "kernel")
+    if path is not None:
+        return _from_kernel(shell, path) if in_kernel else _read(path)
     caller = _file_of(namespace)
     asked_by_main = namespace is not None and namespace.get("__name__") == "__main__"
     if caller is not None and (asked_by_main or _under_pytest()):
-        return _read("script", caller)
-    shell = _ipython_shell()
+        return _read(caller)
+    if in_kernel:
+        return _from_kernel(shell)
     if shell is not None:
-        return _from_ipython(shell)
+        return RunningCode("interactive", None, INTERACTIVE_KEY)
     main = _main_file()
     if main is None:
         return RunningCode("interactive", None, INTERACTIVE_KEY)
     if _is_installed(main):
         path = caller or _behind_entry_point(main) or main
-        return _read("script", path)
-    return _read("script", main)
+        return _read(path)
+    return _read(main)
 
 
 def caller_namespace(depth: int = 1) -> dict[str, Any]:
@@ -124,24 +135,23 @@ def _behind_entry_point(path: Path) -> Path | None:
     return None if match is None else _readable(getattr(sys.modules.get(match[1]), "__file__", None))
 
 
-def _ipython_shell() -> Any:
+def ipython_shell() -> Any:
+    """Return the shell of IPython that runs in this process, if one does."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return None if get_ipython is None else get_ipython()
 
 
-def _from_ipython(shell: Any) -> RunningCode:
-    session = os.environ.get("JPY_SESSION_NAME")
-    candidates = [getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__"), session]
-    if session is not None:
-        # Some servers give the path relative to their own root; the kernel runs in the folder of the notebook.
-        candidates.append(Path(session).name)
-    for candidate in candidates:
-        path = _readable(candidate)
-        if path is not None and path.suffix == ".ipynb":
-            return _read("notebook", path)
-    if hasattr(shell, "kernel"):
-        return RunningCode("notebook", None, NOTEBOOK_KEY)
-    return RunningCode("interactive", None, INTERACTIVE_KEY)
+def _from_kernel(shell: Any, path: Path | None = None) -> RunningCode:
+    """Describe the notebook that the kernel of this process runs, by its file or by what has been executed so far."""
+    from lineagelog.adapters.kernel import find_notebook, inputs
+    from lineagelog.adapters.notebook import from_history
+
+    name, file, notebook = find_notebook(shell, path)
+    if notebook is None:
+        notebook = from_history(inputs(shell))
+    key = Path(notebook.origin or name or NOTEBOOK_KEY).name
+    content = notebook.source()
+    return RunningCode("notebook", file, key, notebook.title, content.decode(), content, notebook)
 
 
 def _readable(candidate: object) -> Path | None:
@@ -151,14 +161,11 @@ def _readable(candidate: object) -> Path | None:
     return path.resolve() if path.is_file() and os.access(path, os.R_OK) else None
 
 
-def _read(kind: Kind, path: Path) -> RunningCode:
+def _read(path: Path) -> RunningCode:
     content = path.read_bytes()
     key = path.name if path.name not in ("__main__.py", "__init__.py") else f"{path.parent.name}/{path.name}"
-    if kind == "notebook":
-        text = content.decode(errors="replace")
-        return RunningCode(kind, path, key, _heading(text), text, content)
     text = _decode(content)
-    return RunningCode(kind, path, key, _first_line(text), text, content, _was_edited(path, content))
+    return RunningCode("script", path, key, _first_line(text), text, content, edited=_was_edited(path, content))
 
 
 def _decode(content: bytes) -> str:
@@ -181,22 +188,6 @@ def _first_line(text: str) -> str | None:
     except (SyntaxError, ValueError, RecursionError):
         return None
     return lines[0].strip() or None if lines else None
-
-
-def _heading(text: str) -> str | None:
-    """Return the first heading of the highest level in the text cells of a notebook."""
-    import json
-
-    try:
-        cells = json.loads(text)["cells"]
-        for cell in cells:
-            if cell["cell_type"] == "markdown":
-                for line in "".join(cell["source"]).splitlines():
-                    if line.startswith("# "):
-                        return line[2:].strip() or None
-    except (ValueError, KeyError, TypeError):
-        return None
-    return None
 
 
 def _was_edited(path: Path, content: bytes) -> bool:

@@ -101,9 +101,18 @@ class RunFinished(Event, frozen=True):
 
     Attributes:
         finished_at: When, UTC text of 27 characters.
+        is_consecutive: The cells of its notebook ran once each, from top to bottom; `None` if it is no notebook, or one whose
+            cells are not known.
+        stale_cells: Cells of the notebook that were changed after they had run, by their place among all its cells, from 1.
+        unrun_cells: Cells of the notebook that did not run, by their place.
+        imports: Packages that the notebook had imported, name to version.
     """
 
     finished_at: str
+    is_consecutive: bool | None = None
+    stale_cells: list[int] = []
+    unrun_cells: list[int] = []
+    imports: dict[str, str] = {}
 
 
 @recorded_as("run.failed.1")

@@ -108,11 +108,16 @@ EVENT_MAPPING: Final[Mapping[str, Mapped | Excluded]] = {
         "start time; associated with the user and the interpreter, which acted on the user's behalf, both following "
         "the transform version; informed by the run that started it",
     ),
-    "run.updated.1": Mapped((Activity,), _CURRENT),
+    "run.updated.1": Mapped(
+        (Activity, Association, Delegation),
+        f"{_CURRENT}; the plan of a notebook that was edited while it ran is its last version",
+    ),
     "input.accessed.1": Mapped(
         (Usage, Derivation), "with time and role; each output saved after it was derived from it"
     ),
-    "run.finished.1": Mapped((Activity,), "end time and status"),
+    "run.finished.1": Mapped(
+        (Activity,), "end time and status; of a notebook what it had imported, and whether its cells ran in order"
+    ),
     "run.failed.1": Mapped((Activity,), "end time, status, class and text of the error; not the traceback"),
     "run.aborted.1": Mapped((Activity,), "end time, status and what interrupted it"),
     "artifact.registered.1": Mapped(
@@ -503,6 +508,7 @@ class _Mapper:
             (
                 id_, uid, name, status, started_at, finished_at, params, redacted, reference, reference_type, environment,
                 git_commit, git_dirty, git_remote, git_branch, git_path, command, host, error_type, error_message,
+                is_consecutive, stale_cells, unrun_cells, imports,
             ) = row  # fmt: skip
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.RUN),
@@ -522,6 +528,10 @@ class _Mapper:
                 (v.HOST, host),
                 (v.ERROR_TYPE, error_type),
                 (v.ERROR_MESSAGE, error_message),
+                (v.IS_CONSECUTIVE, None if is_consecutive is None else bool(is_consecutive)),
+                (v.STALE_CELLS, stale_cells if stale_cells != "[]" else None),
+                (v.UNRUN_CELLS, unrun_cells if unrun_cells != "[]" else None),
+                (v.IMPORTS, imports),
                 (v.DERIVATIONS_OMITTED, self._dense.get(id_)),
             ]
             attributes += [
@@ -726,7 +736,7 @@ _SESSIONS: Final = "SELECT t.id, t.user_id, t.started_at, t.ended_at FROM sessio
 _RUNS: Final = """
     SELECT t.id, t.uid, t.name, t.status, t.started_at, t.finished_at, t.params, t.redacted, t.reference, t.reference_type,
         t.environment_id, t.git_commit, t.git_dirty, t.git_remote, t.git_branch, t.git_path, t.command, t.host,
-        t.error_type, t.error_message
+        t.error_type, t.error_message, t.is_consecutive, t.stale_cells, t.unrun_cells, t.imports
     FROM runs t WHERE t.id {these} ORDER BY t.position"""
 _SEEN: Final = """
     SELECT t.id, a.id, a.uid

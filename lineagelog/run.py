@@ -26,7 +26,7 @@ from lineagelog.domain.errors import (
     RunClosedError,
     UnsavedRecordError,
 )
-from lineagelog.domain.event import Event
+from lineagelog.domain.event import Change, Event
 from lineagelog.domain.ids import RUN_UID_LENGTH, new_id, new_uid
 from lineagelog.domain.redaction import redact_command, redact_json, redact_text, redact_url
 from lineagelog.domain.run import (
@@ -90,6 +90,10 @@ class Run(AnnotatedRecord):
         error_type: Class of the error that ended it, or what interrupted it.
         error_message: Text of that error.
         error_traceback: Its traceback.
+        is_consecutive: The cells of its notebook ran once each, from top to bottom; `None` if it is no notebook.
+        stale_cells: Cells of the notebook that were changed after they had run, by their place among all its cells, from 1.
+        unrun_cells: Cells of the notebook that did not run.
+        imports: Packages that the notebook had imported, name to version.
     """
 
     registry = RUN
@@ -113,6 +117,10 @@ class Run(AnnotatedRecord):
     error_type: str | None
     error_message: str | None
     error_traceback: str | None
+    is_consecutive: bool | None
+    stale_cells: list[int] | None
+    unrun_cells: list[int] | None
+    imports: dict[str, str] | None
     transform_id: str
     environment_id: str | None
     initiated_by_run_id: str | None
@@ -308,6 +316,10 @@ class Run(AnnotatedRecord):
         """Save what was printed during the run as an artifact of it; `None` if nothing was."""
         return None if transcript.is_empty else self._save_own("run_log", "log.txt", transcript.text())
 
+    def _save_report(self, html: str) -> Artifact:
+        """Save the notebook that ran, with its outputs; secrets have been taken out of it."""
+        return self._save_own("run_report", "report.html", html.replace("\x00", "�"))
+
     def _save_diff(self, patch: bytes) -> Artifact:
         """Save the uncommitted changes of the checkout that the run's code came from."""
         return self._save_own("run_diff", "uncommitted.diff", _clean(patch.decode(errors="replace")))
@@ -325,14 +337,17 @@ class Run(AnnotatedRecord):
     def _own(self, kind: str) -> Artifact | None:
         return self.store.Artifact.filter(run=self, kind=kind).last()
 
-    def _end(self, fact: Event, reason: str | None = None) -> Run:
+    def _end(self, fact: Event, *, reason: str | None = None, becomes: Transform | None = None) -> Run:
+        """End the run, as one of another version of its transform if that was edited while it ran."""
         self._need_saved("finish")
 
-        def decide(row: RowDict) -> Event:
+        def decide(row: RowDict) -> list[Event]:
             check_open(row["uid"], row["status"])
-            return fact
+            if becomes is None or becomes.id == row["transform_id"]:
+                return [fact]
+            return [RunUpdated(changes={"transform_id": Change(old=row["transform_id"], new=becomes.id)}), fact]
 
-        self.store.append_next(schema.RUNS, self.id, decide, run=self.id, reason=reason)
+        self.store.append_all_next(schema.RUNS, self.id, decide, run=self.id, reason=reason)
         return self.refresh()
 
     @property
@@ -371,6 +386,11 @@ class Run(AnnotatedRecord):
     def log(self) -> Artifact | None:
         """What was printed during the run, if it was kept and anything was."""
         return self._own("run_log")
+
+    @property
+    def report(self) -> Artifact | None:
+        """The notebook that ran, with its outputs, as HTML."""
+        return self._own("run_report")
 
     @property
     def diff(self) -> Artifact | None:

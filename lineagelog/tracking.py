@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,6 +32,7 @@ from lineagelog.store import Store
 from lineagelog.transform import Transform
 
 if TYPE_CHECKING:
+    from lineagelog.notebook import Session
     from lineagelog.project import Project
 
 _hooks_installed = False
@@ -38,6 +40,8 @@ _run_pid: int | None = None
 """The process that started the run of `track()`. A forked child saves into that run, but only its own process ends it."""
 _listener: Listener | None = None
 """Keeps what the script prints while its run lasts."""
+_notebook: Session | None = None
+"""Follows the notebook whose cells are the run."""
 _exit_status: list[Any] = []
 _ABORT_TIMEOUT_S = 5.0
 
@@ -50,6 +54,7 @@ def track(
     name: str | None = None,
     project: Project | str | None = None,
     log: bool | None = None,
+    path: str | os.PathLike[str] | None = None,
     store: Store | None = None,
 ) -> Run:
     """Start a run of the script or notebook that is running, or of a given transform.
@@ -64,6 +69,8 @@ def track(
         name: Name of the run.
         project: Project the run belongs to, or its name; one that does not exist is created.
         log: Keep what the script prints as `run.log`; `settings.keep_log` by default.
+        path: File of the script or notebook, where it cannot be found out: a kernel does not know which notebook a program runs
+            in it, unless that is papermill or was started with the notebook's name.
         store: Store to track in; the current one by default.
 
     Returns:
@@ -75,24 +82,27 @@ def track(
     """
     from lineagelog.adapters import environment, git, script
 
-    global _run_pid, _listener
+    global _run_pid, _listener, _notebook
     if isinstance(transform, str):
         uid, transform = transform, None
     target = store if store is not None else current.current_store()
     code = None
+    file = _existing(path) if path is not None else None
     if transform is None:
         stem = check_uid(uid) if uid is not None else None
-        code = script.running_code(sys._getframe(1).f_globals)
+        code = script.running_code(sys._getframe(1).f_globals, file)
         if code.path is None and code.source_bytes is None:
             raise InvalidValueError(
                 "track()",
                 "finds no script or notebook: this is an interactive session. Pass what runs: "
                 'ln.track(ln.Transform(key="my analysis", type="notebook"))',
             )
-        transform = target.Transform(
-            code.key, type="notebook" if code.kind == "notebook" else "script", description=code.title, uid=stem
-        )
+        kind = "notebook" if code.notebook is not None else "script"
+        transform = target.Transform(code.key, type=kind, description=code.title, uid=stem)
         transform._source = code.source_bytes
+        if code.notebook is not None:
+            transform._stored_source = code.notebook.redacted_source()
+            params = {**code.notebook.parameters, **(params or {})}
     elif not isinstance(transform, Transform):
         raise TypeError(f"track() takes a Transform or a uid, not {type(transform).__name__}")
     belongs_to = project_of(target, project)
@@ -121,10 +131,14 @@ def track(
     message.info(f"{action} Transform(uid={transform.uid!r}, key={transform.key!r})")
     if transform._is_new and transform.version_number and uid is None and code is not None:
         message.hint(
-            f"it is version {transform.version_number + 1} of a script of this name; if it is another script, give each a family "
+            f"it is version {transform.version_number + 1} of a {code.kind} of this name; if it is another, give each a family "
             f"of its own: ln.track({new_uid(TRANSFORM_STEM_LENGTH)!r})"
         )
     message.info(f"started Run(uid={run.uid!r}) as {target.user.handle} in {target.name}")
+    if code is not None and code.notebook is not None:
+        from lineagelog.notebook import Session
+
+        _notebook = Session(script.ipython_shell(), code, file)
     if code is not None and code.kind == "script" and (settings.keep_log if log is None else log):
         # A log may be stored when the process ends, and this, which storage needs, can no longer be imported then.
         import_module("concurrent.futures.thread")
@@ -135,6 +149,8 @@ def track(
 def finish() -> Run:
     """End the run that `track()` started.
 
+    In a notebook that has changed since it was saved, the first call asks for it to be saved, and the second one ends the run.
+
     Returns:
         The finished run.
 
@@ -144,9 +160,11 @@ def finish() -> Run:
     run = current.process_run()
     if run is None:
         raise NoRunError("there is no run to finish: call ln.track() at the beginning of the script")
+    if _notebook is not None and run.is_open and _notebook.should_wait():
+        return run
     current.set_process_run(None)
     _keep_log(run)
-    run.finish()
+    _end_as(run, None, report=True)
     seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0
     message.info(f"finished Run(uid={run.uid!r}) after {seconds:.1f} s")
     return run
@@ -173,10 +191,35 @@ def _finish_previous(run: Run) -> None:
     current.set_process_run(None)
     try:
         _keep_log(run)
-        run.finish()
+        _end_as(run, None)
     except RunClosedError:
         return
     message.info(f"finished Run(uid={run.uid!r}), since a new one begins")
+
+
+def _end_as(run: Run, error: BaseException | None, *, report: bool = False) -> None:
+    """End the run as an error, or its absence, says; if it is a notebook's, as one of what the notebook says now."""
+    global _notebook
+    notebook, _notebook = _notebook, None
+    if notebook is None:
+        end_run(run, error)
+    elif error is None:
+        notebook.finish(run, report=report)
+    else:
+        notebook.leave()
+        end_run(run, error)
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    """Find the file that a caller names as the code that runs.
+
+    Raises:
+        InvalidValueError: There is none.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise InvalidValueError("the path", f"of the running code is {str(path)!r}; there is no such file")
+    return file
 
 
 def _keep_log(run: Run) -> None:
@@ -217,7 +260,8 @@ def _install_hooks() -> None:
     def on_exit(status: Any = None) -> NoReturn:
         # The interpreter tells nobody about SystemExit: neither the hook for exceptions nor that for the end sees it. It
         # may still be caught on its way up, so the run ends only when the process does. In another thread it ends only that.
-        if threading.current_thread() is threading.main_thread():
+        # In a notebook it ends only the cell.
+        if _notebook is None and threading.current_thread() is threading.main_thread():
             _exit_status[:] = [status]
         previous_exit(status)
 
@@ -262,7 +306,7 @@ def _end(error: BaseException | None) -> None:
     current.set_process_run(None)
     try:
         _keep_log(run)
-        end_run(run, error)
+        _end_as(run, error)
     except RunClosedError:
         return
     except LineageLogError as exc:

@@ -93,6 +93,7 @@ class Transform(BaseRecord):
         self.reference = redact_url(check_name(reference, "the reference")) if reference is not None else None
         self.reference_type = check_name(reference_type, "the reference type") if reference_type is not None else None
         self._source = check_text(source_code, "the source code").encode() if source_code is not None else None
+        self._stored_source: tuple[str, bool] | None = None
         self._stem = check_uid(uid) if uid is not None else None
         if revises is not None:
             revises._need_saved("revises")
@@ -163,7 +164,9 @@ class Transform(BaseRecord):
         number = latest["version_number"] + 1 if latest is not None else 0
         stem = latest["stem"] if latest is not None else self._stem or new_uid(TRANSFORM_STEM_LENGTH)
         source, redacted = None, False
-        if self._source is not None:
+        if self._stored_source is not None:
+            source, redacted = self._stored_source
+        elif self._source is not None:
             source, redacted = redact_text(self._source.decode(errors="replace").replace("\x00", "�"))
         fact = TransformRegistered(
             uid=versioned_uid(stem, number),

@@ -88,6 +88,14 @@ _END_RUN: Final = Update(
     ("status", "finished_at", "error_type", "error_message", "error_traceback", "updated_at", "revision"),
     ("id",),
 )
+_FINISH_RUN: Final = Update(
+    schema.RUNS,
+    ("status", "finished_at", "is_consecutive", "stale_cells", "unrun_cells", "imports", "updated_at", "revision"),
+    ("id",),
+)
+# What a run saved is of the version that the run is of.
+_MOVE_ARTIFACTS: Final = Update(schema.ARTIFACTS, ("transform_id",), ("run_id",))
+_MOVE_COLLECTIONS: Final = Update(schema.COLLECTIONS, ("transform_id",), ("run_id",))
 _INSERT_WORD: Final = Insert(schema.SEARCH_WORDS)
 _SEARCHED: Final = {
     registry.table: (registry, [(name, registry.table.names.index(name)) for name in registry.search if name != "uid"])
@@ -211,14 +219,20 @@ def _run_started(e: RecordedEvent, fact: run.RunStarted) -> Sequence[Operation]:
         e.position, e.stream, e.version, fact.uid, fact.name, fact.transform, run.STARTED, fact.started_at, None,
         _json.encode(fact.params).decode(), _json.encode(fact.redacted).decode(), fact.reference, fact.reference_type,
         fact.initiated_by, fact.environment, *checkout,
-        _json.encode(fact.command).decode(), _context(e).host, fact.pid, None, None, None, e.recorded_at, e.recorded_at, e.actor,
+        _json.encode(fact.command).decode(), _context(e).host, fact.pid, None, None, None, *(None,) * 4, e.recorded_at,
+        e.recorded_at, e.actor,
     )  # fmt: skip
     return ((_INSERT_RUN, row),)
 
 
 @_handles(run.RunUpdated)
 def _run_updated(e: RecordedEvent, fact: run.RunUpdated) -> Sequence[Operation]:
-    return (_apply_changes(schema.RUNS, e, fact.changes),)
+    changed = _apply_changes(schema.RUNS, e, fact.changes)
+    becomes = fact.changes.get("transform_id")
+    if becomes is None:
+        return (changed,)
+    moved = (_scalar(becomes.new, "id"), e.stream)
+    return (changed, (_MOVE_ARTIFACTS, moved), (_MOVE_COLLECTIONS, moved))
 
 
 @_handles(run.InputAccessed)
@@ -229,7 +243,12 @@ def _input_accessed(e: RecordedEvent, fact: run.InputAccessed) -> Sequence[Opera
 
 @_handles(run.RunFinished)
 def _run_finished(e: RecordedEvent, fact: run.RunFinished) -> Sequence[Operation]:
-    return ((_END_RUN, (run.FINISHED, fact.finished_at, None, None, None, e.recorded_at, e.version, e.stream)),)
+    cells: tuple[Scalar, ...] = (None, None, None)
+    if fact.is_consecutive is not None:
+        stale, unrun = (_json.encode(numbers).decode() for numbers in (fact.stale_cells, fact.unrun_cells))
+        cells = (int(fact.is_consecutive), stale, unrun)
+    imports = _json.encode(fact.imports).decode() if fact.imports else None
+    return ((_FINISH_RUN, (run.FINISHED, fact.finished_at, *cells, imports, e.recorded_at, e.version, e.stream)),)
 
 
 @_handles(run.RunFailed)

@@ -30,6 +30,9 @@ HOMES = {
     "fsspec": {"adapters/storage"},
     "h5py": {"adapters/formats"},
     "mudata": {"adapters/formats"},
+    "google": {"adapters"},
+    "nbconvert": {"adapters"},
+    "nbformat": {"adapters"},
     "networkx": {"projections"},
     "pandas": {"adapters", "projections", "lineagelog"},
     "prov": {"exporters"},
@@ -56,9 +59,9 @@ SCRIPTS = {"exporters/sparql_worker.py"}
 """Files that run as processes of their own and are imported by none."""
 
 LAZY = {
-    "IPython", "PIL", "anndata", "boto3", "botocore", "cryptography", "fsspec", "h5py", "matplotlib", "mudata", "networkx",
-    "numpy", "pandas",
-    "polars", "prov", "psycopg", "pyarrow", "pygraphviz", "pyoxigraph", "rdflib", "s3fs", "sqlalchemy", "upath", "yaml", "zarr",
+    "IPython", "PIL", "anndata", "boto3", "botocore", "cryptography", "fsspec", "google", "h5py", "matplotlib",
+    "mudata", "nbconvert", "nbformat", "networkx", "numpy", "pandas", "polars", "prov", "psycopg", "pyarrow",
+    "pygraphviz", "pyoxigraph", "rdflib", "s3fs", "sqlalchemy", "upath", "yaml", "zarr",
 }  # fmt: skip
 """Libraries that are imported in the function that needs them, never when a module of ours is."""
 

@@ -137,11 +137,13 @@ def test_a_notebook(tmp_path: Path) -> None:
         cells=[nbformat.v4.new_markdown_cell("text\n# Iris study\n"), nbformat.v4.new_code_cell(ASK)]
     )
     nbformat.write(notebook, path)
-    content = path.read_bytes()
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "other.ipynb")
     for session, expected in (
         (str(path), ["notebook", str(path), "study.ipynb", "Iris study"]),
         ("some/server/root/study.ipynb", ["notebook", str(path), "study.ipynb", "Iris study"]),
         (None, ["notebook", "None", "notebook", None]),
+        # As a kernel inherits it from the notebook that started the program that runs this one.
+        (str(tmp_path / "other.ipynb"), ["notebook", "None", "notebook", None]),
     ):
         environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
         if session is not None:
@@ -150,4 +152,5 @@ def test_a_notebook(tmp_path: Path) -> None:
         client.execute(env=environment)
         found = json.loads(notebook.cells[1].outputs[-1].text)
         assert found[:4] == expected
-        assert found[5] == (hashlib.sha256(content).hexdigest() if session else None)
+        assert found[5] == hashlib.sha256(found[4].encode()).hexdigest()
+        assert ("Iris study" in found[4]) is (expected[2] == "study.ipynb")

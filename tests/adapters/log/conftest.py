@@ -252,7 +252,9 @@ def history() -> list[NewEvent]:
     _dispose(story, versions, storage)
     story.add(runs[2], RunUpdated(changes={"name": Change("fit", "renamed"), "params": Change({}, {"b": 2})}))
     _annotate(story, versions[2], runs[2], versions)
-    story.add(runs[0], RunFinished(finished_at=TIME))
+    story.add(runs[0], RunUpdated(changes={"transform_id": Change(newer, code)}))
+    cells = {"is_consecutive": False, "stale_cells": [2], "unrun_cells": [4], "imports": {"pandas": "2.2.3"}}
+    story.add(runs[0], RunFinished(finished_at=TIME, **cells))
     story.add(runs[1], RunFailed(finished_at=TIME, error_type="ValueError", message="bad", traceback="…"))
     story.add(runs[2], RunAborted(finished_at=TIME, why="SIGINT"))
     story.add(store, ExportMade(format="prov-json", scope="all", up_to_position=9, root="0" * 64, n_statements=3))

@@ -1,0 +1,140 @@
+"""From `track()` to the end of a run in a notebook: what its cells say now, whether they ran so, and what came of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from lineagelog import message
+from lineagelog.adapters.kernel import Found, Kernel
+from lineagelog.adapters.notebook import Comparison, Execution, Notebook, compare, from_history
+from lineagelog.adapters.script import NOTEBOOK_KEY, RunningCode
+from lineagelog.domain.errors import LineageLogError, RunClosedError
+from lineagelog.domain.ids import TRANSFORM_STEM_LENGTH
+from lineagelog.domain.run import RunFinished
+from lineagelog.domain.values import time_text
+from lineagelog.run import Run
+from lineagelog.transform import Transform
+
+_NO_NBCONVERT: Final = 'for a report of the notebook with its outputs: pip install "lineagelog[notebook]"'
+
+
+class Session:
+    """The notebook of a run, followed from `track()` to its end.
+
+    People edit a notebook while it runs. When the run ends, the notebook is looked at again: the run is of what it says then.
+    """
+
+    def __init__(self, shell: object, code: RunningCode, path: Path | None) -> None:
+        self._kernel = Kernel(shell)
+        self._path = path
+        self._asked: list[int] = []
+        if code.notebook is None or not code.notebook.from_history:
+            return
+        if code.key == NOTEBOOK_KEY:
+            message.warn(
+                "nothing tells which file this notebook is: it is tracked by what the kernel executes. Name it: "
+                'ln.track(path="study.ipynb")'
+            )
+        else:
+            message.warn(
+                f"{code.key} cannot be read, perhaps it was never saved: it is tracked by what the kernel executes"
+            )
+
+    def leave(self) -> None:
+        """Follow the notebook no longer."""
+        self._kernel.leave()
+
+    def should_wait(self) -> bool:
+        """Tell whether the notebook should be saved first, which is asked for once; programs are not asked."""
+        found = self._kernel.find(self._path)
+        if self._asked or not self._kernel.is_attended or found.notebook is None:
+            return False
+        history = self._history()
+        comparison = compare(found.notebook, history)
+        if not comparison.lacks_source and not comparison.lacks_output:
+            return False
+        self._asked.append(history[-1].number)
+        message.warn("the notebook has changed since it was saved: save it and run ln.finish() again")
+        return True
+
+    def finish(self, run: Run, *, report: bool) -> None:
+        """End the run as finished.
+
+        Args:
+            run: The run.
+            report: Save a report, and say what is worth knowing of the cells.
+
+        Raises:
+            RunClosedError: It has ended already.
+        """
+        self.leave()
+        found = self._kernel.find(self._path)
+        history = self._history()
+        comparison = compare(found.notebook, history) if found.notebook is not None else None
+        notebook = found.notebook
+        if notebook is None or comparison is None or comparison.lacks_source:
+            notebook = from_history(execution.source for execution in history)
+        becomes = self._save(run, notebook)
+        if report:
+            _tell(comparison, notebook)
+            self._save_report(run, found, comparison)
+        fact = RunFinished(
+            finished_at=time_text(datetime.now(UTC)),
+            is_consecutive=comparison.is_consecutive if comparison is not None else None,
+            stale_cells=comparison.stale if comparison is not None else [],
+            unrun_cells=comparison.unrun if comparison is not None else [],
+            imports=self._kernel.imports(),
+        )
+        run._end(fact, becomes=becomes)
+
+    def _history(self) -> list[Execution]:
+        """List what was executed, without the calls of `finish()` that asked for the notebook to be saved."""
+        history = self._kernel.history()
+        now = history[-1].source if history else ""
+        return [each for each in history if each.number not in self._asked or each.source != now or each is history[-1]]
+
+    def _save(self, run: Run, notebook: Notebook) -> Transform:
+        """Register what the notebook says now, if it is not what it said at `track()`."""
+        before = run.transform
+        now: Transform = run.store.Transform(
+            before.key, type="notebook", description=notebook.title, uid=before.uid[:TRANSFORM_STEM_LENGTH]
+        )
+        now._source = notebook.source()
+        now._stored_source = notebook.redacted_source()
+        now.save()
+        return now
+
+    def _save_report(self, run: Run, found: Found, comparison: Comparison | None) -> None:
+        if found.notebook is None or comparison is None or comparison.lacks_source or comparison.lacks_output:
+            # Outputs of an earlier execution would not be those of this run.
+            return
+        from lineagelog.adapters.report import to_html
+
+        try:
+            run._save_report(to_html(found.notebook.content, Path(found.name or run.transform.key).stem))
+        except ImportError:
+            message.hint(_NO_NBCONVERT)
+        except RunClosedError:
+            raise
+        except LineageLogError as exc:
+            message.warn(f"the report of the notebook could not be kept: {exc}")
+
+
+def _tell(comparison: Comparison | None, notebook: Notebook) -> None:
+    """Say what keeps the notebook from telling how its results came about."""
+    if notebook.from_history:
+        message.hint("the notebook is not saved: what the kernel has executed is kept as the source of the run")
+    if comparison is None or comparison.is_consecutive:
+        return
+    if comparison.stale:
+        message.warn(f"{_cells(comparison.stale)} changed after running")
+    if comparison.unrun:
+        message.warn(f"{_cells(comparison.unrun)} did not run")
+    if not comparison.stale and not comparison.unrun:
+        message.warn("the cells did not run once each from top to bottom: restart the kernel and run all to be sure")
+
+
+def _cells(numbers: list[int]) -> str:
+    return f"cell{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))} of the notebook"
