@@ -72,14 +72,13 @@ def running_code(namespace: Mapping[str, Any] | None = None, path: Path | None =
         without a file.
     """
     shell = ipython_shell()
-    in_kernel = shell is not None and hasattr(shell, "kernel")
     if path is not None:
-        return _from_kernel(shell, path) if in_kernel else _read(path)
+        return _from_kernel(shell, path) if in_kernel() else _read(path)
     caller = _file_of(namespace)
     asked_by_main = namespace is not None and namespace.get("__name__") == "__main__"
     if caller is not None and (asked_by_main or _under_pytest()):
         return _read(caller)
-    if in_kernel:
+    if in_kernel():
         return _from_kernel(shell)
     if shell is not None:
         return RunningCode("interactive", None, INTERACTIVE_KEY)
@@ -139,6 +138,11 @@ def ipython_shell() -> Any:
     """Return the shell of IPython that runs in this process, if one does."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return None if get_ipython is None else get_ipython()
+
+
+def in_kernel() -> bool:
+    """Tell whether this process is the kernel of a notebook."""
+    return hasattr(ipython_shell(), "kernel")
 
 
 def _from_kernel(shell: Any, path: Path | None = None) -> RunningCode:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -127,6 +126,6 @@ def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Gra
 
 def in_notebook() -> bool:
     """Tell whether this process is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+    from lineagelog.adapters.script import in_kernel
+
+    return in_kernel()

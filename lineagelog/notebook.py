@@ -104,6 +104,10 @@ class Session:
         now._source = notebook.source()
         now._stored_source = notebook.redacted_source()
         now.save()
+        if now != before:
+            message.info(
+                f"the notebook has changed since ln.track(): it is now Transform(uid={now.uid!r}, key={now.key!r})"
+            )
         return now
 
     def _save_report(self, run: Run, found: Found, comparison: Comparison | None) -> None:

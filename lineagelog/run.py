@@ -263,9 +263,8 @@ class Run(AnnotatedRecord):
         Raises:
             RunClosedError: It has ended already.
         """
-        return self._end(
-            RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the interruption")), reason
-        )
+        fact = RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the interruption"))
+        return self._end(fact, reason=reason)
 
     def add_input(self, artifact: Artifact, *, how: str = "declared", role: str = "input") -> None:
         """Record that the run has read an artifact; repeated reading of one artifact in one role is recorded once.

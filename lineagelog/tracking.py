@@ -238,6 +238,8 @@ def _keep_log(run: Run) -> None:
 
 
 def _install_hooks() -> None:
+    from lineagelog.adapters.script import in_kernel
+
     global _hooks_installed
     if _hooks_installed:
         return
@@ -261,7 +263,7 @@ def _install_hooks() -> None:
         # The interpreter tells nobody about SystemExit: neither the hook for exceptions nor that for the end sees it. It
         # may still be caught on its way up, so the run ends only when the process does. In another thread it ends only that.
         # In a notebook it ends only the cell.
-        if _notebook is None and threading.current_thread() is threading.main_thread():
+        if not in_kernel() and threading.current_thread() is threading.main_thread():
             _exit_status[:] = [status]
         previous_exit(status)
 

@@ -25,6 +25,7 @@ from lineagelog.domain.collection import CollectionRegistered
 from lineagelog.domain.errors import InvalidValueError, RecordNotFoundError, UserNotFoundError
 from lineagelog.domain.event import TOPICS, Change, Event, RecordedEvent, UnknownEvent
 from lineagelog.domain.ids import is_base62
+from lineagelog.domain.run import RunUpdated
 from lineagelog.domain.values import parse_time, time_text
 from lineagelog.projections import schema
 from lineagelog.projections.rows import RowDict, find_one
@@ -71,6 +72,7 @@ _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "transform.registered.1": ("type", "version", "description"),
     "run.started.1": ("transform", "params"),
     "input.accessed.1": ("artifact", "how"),
+    "run.finished.1": ("is_consecutive", "stale_cells", "unrun_cells"),
     "run.failed.1": ("error_type", "message"),
     "run.aborted.1": ("why",),
     "environment.recorded.1": ("python", "platform"),
@@ -242,6 +244,9 @@ def _entries(store: Store, events: list[RecordedEvent]) -> Iterator[Entry]:
             value = getattr(event.fact, field, None)
             for record_id in value if isinstance(value, list) else [value]:
                 want(table, name, record_id)
+        for change in _moves(event.fact).values():
+            want(schema.TRANSFORMS, "key", str(change.old))
+            want(schema.TRANSFORMS, "key", str(change.new))
         for feature_id, change in _values(event.fact).items():
             want(schema.FEATURES, "name", feature_id)
             for value in (change.old, change.new):
@@ -327,6 +332,12 @@ def _values(fact: Event) -> Mapping[str, Change]:
     return fact.values if isinstance(fact, FeatureValuesSet | FeatureValuesRemoved) else {}
 
 
+def _moves(fact: Event) -> Mapping[str, Change]:
+    """Return the change of a run that became one of another version of its transform."""
+    changes = fact.changes if isinstance(fact, RunUpdated) else {}
+    return {name: change for name, change in changes.items() if name == "transform_id"}
+
+
 def _changes(fact: Event, named: Mapping[Table, Mapping[str, tuple[str, str | None]]]) -> Mapping[str, Change]:
     """Return what a fact changed, features and the records that are their values by name."""
 
@@ -336,9 +347,13 @@ def _changes(fact: Event, named: Mapping[Table, Mapping[str, tuple[str, str | No
         found = named[schema.ULABELS].get(value) or named[schema.RECORDS].get(value) or (value, None)
         return found[1] or found[0]
 
+    def uid_of(transform_id: Any) -> Any:
+        return named[schema.TRANSFORMS].get(transform_id, (transform_id, None))[0]
+
     if not isinstance(fact, FeatureValuesSet | FeatureValuesRemoved):
         changes: Mapping[str, Change] = getattr(fact, "changes", {})
-        return changes
+        uids = {name: Change(old=uid_of(change.old), new=uid_of(change.new)) for name, change in _moves(fact).items()}
+        return {**changes, **uids}
     return {
         _known_as(named[schema.FEATURES], feature_id): Change(old=value_of(change.old), new=value_of(change.new))
         for feature_id, change in fact.values.items()
