@@ -35,10 +35,16 @@ class Found(NamedTuple):
 
 
 class Kernel:
-    """The kernel that this process is, followed until it is left alone again."""
+    """The kernel that this process is, followed until it is left alone again.
+
+    Attributes:
+        is_attended: Somebody sits at a front end.
+    """
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        # A cell that runs is known by its request; when the process ends, nobody has asked for anything.
+        self.is_attended = is_attended(shell)
         self._since = time.time()
         self._ended: dict[int, float] = {}
         shell.events.register("post_run_cell", self._note_end)
@@ -57,13 +63,12 @@ class Kernel:
             if source.strip()
         ]
 
-    @property
-    def is_attended(self) -> bool:
-        """Somebody sits at a front end."""
-        return is_attended(self._shell)
-
     def find(self, path: Path | None = None) -> Found:
-        """Look for its notebook as it is now; see `find_notebook`."""
+        """Look for its notebook as it is now.
+
+        Args:
+            path: Where it was, or is said to be; if it is gone from there, it may have been renamed.
+        """
         return find_notebook(self._shell, path)
 
     def imports(self) -> dict[str, str]:
@@ -76,7 +81,8 @@ class Kernel:
             # Modules that no distribution brought are code of the notebook's own.
             if _is_own(module, distributions):
                 names.update(_names_in(vars(module)))
-        found = {normal_name(name) for top in names for name in distributions.get(top, ())}
+        # Metadata without a name exist.
+        found = {normal_name(name) for top in names for name in distributions.get(top, ()) if name}
         return {name: version for name, version in installed().items() if name in found}
 
     def _has_ended(self, count: int) -> bool:
@@ -97,9 +103,9 @@ def find_notebook(shell: Any, path: Path | None = None) -> Found:
 
     Args:
         shell: IPython's shell.
-        path: Its file, if it is known.
+        path: Its file, if it is known and still there.
     """
-    if path is not None:
+    if path is not None and path.is_file():
         return Found(str(path), path, read(path))
     now = inputs(shell)[-1]
     found = _in_colab()
@@ -146,7 +152,7 @@ def _readable(name: str) -> Path | None:
 def _renamed(name: str, now: str) -> Found | None:
     """Find a notebook that was renamed after its kernel had started: the only one in its folder with the cell that runs."""
     folder = Path(name).parent if Path(name).is_absolute() else Path()
-    if _readable(name) is not None or not now.strip() or not folder.is_dir():
+    if Path(name).suffix != ".ipynb" or Path(name).is_file() or not now.strip() or not folder.is_dir():
         return None
     found = [(path.resolve(), notebook) for path in folder.glob("*.ipynb") if (notebook := read(path)) is not None]
     holding = [(path, notebook) for path, notebook in found if notebook.holds(now)]
@@ -164,7 +170,8 @@ def _in_colab() -> Found | None:
         notebook = parse(answer["ipynb"], time.time())
     except Exception:  # noqa: BLE001 - the interface is not a public one and may be anything
         return None
-    name = (notebook.content.get("metadata") or {}).get("colab", {}).get("name")
+    noted = notebook.metadata.get("colab")
+    name = noted.get("name") if isinstance(noted, dict) else None
     return Found(name if isinstance(name, str) and name else None, None, notebook)
 
 

@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from lineagelog.domain.redaction import redact_text
 
 _WRITTEN_BY_PAPERMILL: Final = {"injected-parameters", "papermill-error-cell-tag"}
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _PAPERMILL_PATHS: Final = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
 
 
@@ -61,8 +63,8 @@ class Notebook(NamedTuple):
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters with which papermill runs it."""
-        given = self._papermill.get("parameters") or {}
-        return {name: value for name, value in given.items() if name not in _PAPERMILL_PATHS}
+        given = self._papermill.get("parameters")
+        return {name: value for name, value in given.items() if name not in _PAPERMILL_PATHS} if given else {}
 
     @property
     def origin(self) -> str | None:
@@ -77,7 +79,14 @@ class Notebook(NamedTuple):
 
     @property
     def _papermill(self) -> Mapping[str, Any]:
-        return (self.content.get("metadata") or {}).get("papermill") or {}
+        found = self.metadata.get("papermill")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What tools have noted of it as a whole."""
+        found = self.content.get("metadata")
+        return found if isinstance(found, dict) else {}
 
     def holds(self, source: str) -> bool:
         """Tell whether one of its cells says this."""
@@ -299,13 +308,19 @@ def _plain(cell: Cell) -> dict[str, Any]:
     return {**plain, "execution_count": None, "outputs": []} if cell.kind == "code" else plain
 
 
+def _redact_shown(text: str) -> str:
+    """Redact text that may be coloured, as tracebacks are, with escapes in the middle of a secret's shape."""
+    redacted, found = redact_text(_COLOUR.sub("", text))
+    return redacted if found else text
+
+
 def _redact_output(value: Any, name: str = "") -> Any:
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         # A secret of several lines is one only when they stand together.
         value = "".join(value) if name != "traceback" else "\n".join(value).split("\n")
     if isinstance(value, str):
         is_encoded = name.startswith("image/") and not name.endswith("+xml")
-        return value if is_encoded or name == "output_type" else redact_text(value)[0]
+        return value if is_encoded or name == "output_type" else _redact_shown(value)
     if isinstance(value, Mapping):
         return {key: _redact_output(inner, key) for key, inner in value.items()}
     if isinstance(value, list):

@@ -5,9 +5,15 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from lineagelog.adapters.notebook import without_secrets
+
+
+def can_report() -> bool:
+    """Tell whether nbconvert, which writes the page, is installed."""
+    return find_spec("nbconvert") is not None
 
 
 def to_html(content: Mapping[str, Any], title: str) -> str:
@@ -16,9 +22,6 @@ def to_html(content: Mapping[str, Any], title: str) -> str:
     Args:
         content: The whole notebook, outputs included.
         title: Title of the page.
-
-    Raises:
-        ImportError: nbconvert is not installed.
     """
     with warnings.catch_warnings():
         # It speaks of its own plans, and of pictures without a description.

@@ -9,8 +9,9 @@ from typing import Final
 from lineagelog import message
 from lineagelog.adapters.kernel import Found, Kernel
 from lineagelog.adapters.notebook import Comparison, Execution, Notebook, compare, from_history
+from lineagelog.adapters.report import can_report, to_html
 from lineagelog.adapters.script import NOTEBOOK_KEY, RunningCode
-from lineagelog.domain.errors import LineageLogError, RunClosedError
+from lineagelog.domain.errors import RunClosedError
 from lineagelog.domain.ids import TRANSFORM_STEM_LENGTH
 from lineagelog.domain.run import RunFinished
 from lineagelog.domain.values import time_text
@@ -20,7 +21,7 @@ from lineagelog.transform import Transform
 _NO_NBCONVERT: Final = 'for a report of the notebook with its outputs: pip install "lineagelog[notebook]"'
 
 
-class Session:
+class FollowedNotebook:
     """The notebook of a run, followed from `track()` to its end.
 
     People edit a notebook while it runs. When the run ends, the notebook is looked at again: the run is of what it says then.
@@ -28,7 +29,7 @@ class Session:
 
     def __init__(self, shell: object, code: RunningCode, path: Path | None) -> None:
         self._kernel = Kernel(shell)
-        self._path = path
+        self._path = path or code.path
         self._asked: list[int] = []
         if code.notebook is None or not code.notebook.from_history:
             return
@@ -53,7 +54,7 @@ class Session:
             return False
         history = self._history()
         comparison = compare(found.notebook, history)
-        if not comparison.lacks_source and not comparison.lacks_output:
+        if not comparison.lacks_source and not (comparison.lacks_output and can_report()):
             return False
         self._asked.append(history[-1].number)
         message.warn("the notebook has changed since it was saved: save it and run ln.finish() again")
@@ -114,15 +115,14 @@ class Session:
         if found.notebook is None or comparison is None or comparison.lacks_source or comparison.lacks_output:
             # Outputs of an earlier execution would not be those of this run.
             return
-        from lineagelog.adapters.report import to_html
-
+        if not can_report():
+            message.hint(_NO_NBCONVERT)
+            return
         try:
             run._save_report(to_html(found.notebook.content, Path(found.name or run.transform.key).stem))
-        except ImportError:
-            message.hint(_NO_NBCONVERT)
         except RunClosedError:
             raise
-        except LineageLogError as exc:
+        except Exception as exc:  # noqa: BLE001 - outputs may be anything, and no report is worth a run that does not end
             message.warn(f"the report of the notebook could not be kept: {exc}")
 
 

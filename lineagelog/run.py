@@ -317,7 +317,7 @@ class Run(AnnotatedRecord):
 
     def _save_report(self, html: str) -> Artifact:
         """Save the notebook that ran, with its outputs; secrets have been taken out of it."""
-        return self._save_own("run_report", "report.html", html.replace("\x00", "�"))
+        return self._save_own("run_report", "report.html", html.encode(errors="replace").decode())
 
     def _save_diff(self, patch: bytes) -> Artifact:
         """Save the uncommitted changes of the checkout that the run's code came from."""

@@ -32,7 +32,7 @@ from lineagelog.store import Store
 from lineagelog.transform import Transform
 
 if TYPE_CHECKING:
-    from lineagelog.notebook import Session
+    from lineagelog.notebook import FollowedNotebook
     from lineagelog.project import Project
 
 _hooks_installed = False
@@ -40,7 +40,7 @@ _run_pid: int | None = None
 """The process that started the run of `track()`. A forked child saves into that run, but only its own process ends it."""
 _listener: Listener | None = None
 """Keeps what the script prints while its run lasts."""
-_notebook: Session | None = None
+_notebook: FollowedNotebook | None = None
 """Follows the notebook whose cells are the run."""
 _exit_status: list[Any] = []
 _ABORT_TIMEOUT_S = 5.0
@@ -88,6 +88,8 @@ def track(
     target = store if store is not None else current.current_store()
     code = None
     file = _existing(path) if path is not None else None
+    if file is not None and transform is not None:
+        raise InvalidValueError("the path", "names what runs, and so does the transform; pass one of them to track()")
     if transform is None:
         stem = check_uid(uid) if uid is not None else None
         code = script.running_code(sys._getframe(1).f_globals, file)
@@ -136,9 +138,9 @@ def track(
         )
     message.info(f"started Run(uid={run.uid!r}) as {target.user.handle} in {target.name}")
     if code is not None and code.notebook is not None:
-        from lineagelog.notebook import Session
+        from lineagelog.notebook import FollowedNotebook
 
-        _notebook = Session(script.ipython_shell(), code, file)
+        _notebook = FollowedNotebook(script.ipython_shell(), code, file)
     if code is not None and code.kind == "script" and (settings.keep_log if log is None else log):
         # A log may be stored when the process ends, and this, which storage needs, can no longer be imported then.
         import_module("concurrent.futures.thread")
