@@ -18,6 +18,8 @@ from lineagelog.domain.values import time_text
 from lineagelog.run import Run
 from lineagelog.transform import Transform
 
+_PARAMETERS: Final = "# Parameters\n"
+"""The first line of the cell in which papermill sets parameters."""
 _NO_NBCONVERT: Final = 'for a report of the notebook with its outputs: pip install "lineagelog[notebook]"'
 
 
@@ -39,9 +41,7 @@ class FollowedNotebook:
                 'ln.track(path="study.ipynb")'
             )
         else:
-            message.warn(
-                f"{code.key} cannot be read, perhaps it was never saved: it is tracked by what the kernel executes"
-            )
+            message.warn(f"{code.key} was never saved, or is no .ipynb file: it is tracked by what the kernel executes")
 
     def leave(self) -> None:
         """Follow the notebook no longer."""
@@ -52,7 +52,7 @@ class FollowedNotebook:
         found = self._kernel.find(self._path)
         if self._asked or not self._kernel.is_attended or found.notebook is None:
             return False
-        history = self._history()
+        history = self._history(found.notebook)
         comparison = compare(found.notebook, history)
         if not comparison.lacks_source and not (comparison.lacks_output and can_report()):
             return False
@@ -72,7 +72,7 @@ class FollowedNotebook:
         """
         self.leave()
         found = self._kernel.find(self._path)
-        history = self._history()
+        history = self._history(found.notebook)
         comparison = compare(found.notebook, history) if found.notebook is not None else None
         notebook = found.notebook
         if notebook is None or comparison is None or comparison.lacks_source:
@@ -81,20 +81,28 @@ class FollowedNotebook:
         if report:
             _tell(comparison, notebook)
             self._save_report(run, found, comparison)
+        imports = self._kernel.imports()
         fact = RunFinished(
             finished_at=time_text(datetime.now(UTC)),
             is_consecutive=comparison.is_consecutive if comparison is not None else None,
             stale_cells=comparison.stale if comparison is not None else [],
             unrun_cells=comparison.unrun if comparison is not None else [],
-            imports=self._kernel.imports(),
+            imports=imports,
         )
         run._end(fact, becomes=becomes)
 
-    def _history(self) -> list[Execution]:
-        """List what was executed, without the calls of `finish()` that asked for the notebook to be saved."""
+    def _history(self, notebook: Notebook | None) -> list[Execution]:
+        """List what was executed as part of the notebook.
+
+        That is without the calls of `finish()` that asked for the notebook to be saved, and without the parameters that papermill
+        puts into the copy that it runs, and that the notebook itself does not hold.
+        """
         history = self._kernel.history()
         now = history[-1].source if history else ""
-        return [each for each in history if each.number not in self._asked or each.source != now or each is history[-1]]
+        own = [each for each in history if each.number not in self._asked or each.source != now or each is history[-1]]
+        if notebook is None or self._kernel.is_attended:
+            return own
+        return [each for each in own if not each.source.startswith(_PARAMETERS) or notebook.holds(each.source)]
 
     def _save(self, run: Run, notebook: Notebook) -> Transform:
         """Register what the notebook says now, if it is not what it said at `track()`."""

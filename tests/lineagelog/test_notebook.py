@@ -211,7 +211,7 @@ def test_cells_out_of_order_stale_and_left_out_are_told(sqlite_store: Store, ope
 def test_a_notebook_that_is_not_saved_is_what_was_executed(sqlite_store: Store, open_notebook: Open) -> None:
     notebook = open_notebook(code(TRACK), code("x = 'token-abc'"), code(FINISH), saved=False)
     said = notebook.run(1)
-    assert "study.ipynb cannot be read" in said
+    assert "study.ipynb was never saved" in said
     notebook.run(2)
     said = notebook.run(3)
     assert "what the kernel has executed is kept as the source" in said
@@ -296,13 +296,16 @@ def test_vs_code_says_which_file_it_is(sqlite_store: Store, open_notebook: Open,
 
 
 def test_a_notebook_that_is_renamed_is_found(sqlite_store: Store, open_notebook: Open) -> None:
-    notebook = open_notebook(code(TRACK), code(FINISH))
-    notebook.run(1)
+    notebook = open_notebook(code(TRACK), code("x = 1"), code(FINISH))
+    notebook.client.execute("import sys\nsys.modules['nbconvert'] = None", silent=True)
+    notebook.run(1, 2)
     notebook.path = notebook.path.rename(notebook.path.with_name("renamed.ipynb"))
     notebook.save()
-    notebook.run(2)
+    said = notebook.run(3)
     run = sqlite_store.Run.get()
     assert (run.status, run.is_consecutive, run.transform.key) == ("finished", True, "study.ipynb")
+    assert said.count("lineagelog[notebook]") == 1
+    assert run.report is None
 
 
 def test_colab_is_asked_for_what_it_shows(sqlite_store: Store, open_notebook: Open, tmp_path: Path) -> None:
@@ -353,6 +356,29 @@ def test_papermill(sqlite_store: Store, kernel_environment: dict[str, str], tmp_
     assert first.is_consecutive
     assert first.report is not None
     assert "level 3" in first.report.cache().read_text()
+
+
+def test_a_program_that_calls_papermill(
+    sqlite_store: Store, kernel_environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "study.ipynb"
+    parameters = nbformat.v4.new_code_cell("level = 1", metadata={"tags": ["parameters"]})
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    for track, more in (
+        (TRACK.replace("()", "(path='study.ipynb')"), {}),
+        (TRACK, {"PAPERMILL_OUTPUT_PATH": "out.ipynb"}),
+    ):
+        cells = [parameters, code(track), code(FINISH)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+        (tmp_path / "all.py").write_text(
+            f"import papermill\npapermill.execute_notebook('study.ipynb', 'out.ipynb', {{'level': 3, **{more!r}}})\n"
+        )
+        execute(path, kernel_environment, "all")
+        run = sqlite_store.Run.last()
+        assert run is not None
+        assert (run.status, run.transform.key, run.is_consecutive) == ("finished", "study.ipynb", True)
+        assert "level = 3" not in (run.transform.source_code or "")
+        assert run.params == ({"level": 3} if more else {})
 
 
 def test_programs_that_run_notebooks_and_are_told_the_file(
