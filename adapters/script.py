@@ -73,7 +73,7 @@ def running_code(namespace: Mapping[str, Any] | None = None, path: Path | None =
     """
     shell = ipython_shell()
     if path is not None:
-        return _from_kernel(shell, path) if in_kernel() else _read(path)
+        return _from_kernel(shell, path) if in_kernel() else _from_file(path)
     caller = _file_of(namespace)
     asked_by_main = namespace is not None and namespace.get("__name__") == "__main__"
     if caller is not None and (asked_by_main or _under_pytest()):
@@ -151,10 +151,20 @@ def _from_kernel(shell: Any, path: Path | None = None) -> RunningCode:
     from lineagelog.adapters.notebook import from_history
 
     name, file, notebook = find_notebook(shell, path)
-    if notebook is None:
-        notebook = from_history(inputs(shell))
-    key = Path(notebook.origin or name or NOTEBOOK_KEY).name
+    return _of_notebook(notebook or from_history(inputs(shell)), name or NOTEBOOK_KEY, file)
+
+
+def _from_file(path: Path) -> RunningCode:
+    """Describe a file as the code that runs, though this process is no kernel that runs it."""
+    from lineagelog.adapters.notebook import read
+
+    notebook = read(path) if path.suffix == ".ipynb" else None
+    return _read(path) if notebook is None else _of_notebook(notebook, path.name, path)
+
+
+def _of_notebook(notebook: Notebook, name: str, file: Path | None) -> RunningCode:
     content = notebook.source()
+    key = Path(notebook.origin or name).name
     return RunningCode("notebook", file, key, notebook.title, content.decode(), content, notebook)
 
 

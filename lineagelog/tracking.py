@@ -137,7 +137,7 @@ def track(
             f"of its own: ln.track({new_uid(TRANSFORM_STEM_LENGTH)!r})"
         )
     message.info(f"started Run(uid={run.uid!r}) as {target.user.handle} in {target.name}")
-    if code is not None and code.notebook is not None:
+    if code is not None and code.notebook is not None and script.in_kernel():
         from lineagelog.notebook import FollowedNotebook
 
         _notebook = FollowedNotebook(script.ipython_shell(), code, file)

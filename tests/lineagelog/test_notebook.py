@@ -340,45 +340,45 @@ def execute(path: Path, environment: dict[str, str], *command: str, folder: Path
     return done.stdout + done.stderr
 
 
-def test_papermill(sqlite_store: Store, kernel_environment: dict[str, str], tmp_path: Path) -> None:
-    path = tmp_path / "study.ipynb"
+@pytest.fixture
+def parameterized(tmp_path: Path) -> Path:
+    """A notebook with parameters that is tracked below them."""
     parameters = nbformat.v4.new_code_cell("level = 1", metadata={"tags": ["parameters"]})
-    cells = [text("# Study"), code(TRACK), parameters, code("print('level', level)"), code(FINISH)]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
-    for level in (3, 4):
-        execute(path, kernel_environment, "papermill", "study.ipynb", f"out-{level}.ipynb", "-p", "level", str(level))
+    cells = [text("# Study"), parameters, code(TRACK), code("print('level', level)"), code(FINISH)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "study.ipynb")
+    return tmp_path / "study.ipynb"
+
+
+CALL = """
+import sys, papermill
+papermill.execute_notebook('study.ipynb', 'out.ipynb', {'level': 4, **dict([sys.argv[1:]])})
+"""
+
+
+def test_papermill(sqlite_store: Store, kernel_environment: dict[str, str], parameterized: Path) -> None:
+    execute(parameterized, kernel_environment, "papermill", "study.ipynb", "copy.ipynb", "-p", "level", "3")
+    parameterized.with_name("call.py").write_text(CALL)
+    execute(parameterized, kernel_environment, "call", "PAPERMILL_OUTPUT_PATH", "out.ipynb")
     first, second = sqlite_store.Run.all()
-    assert [first.status, second.status] == ["finished", "finished"]
     assert [first.params, second.params] == [{"level": 3}, {"level": 4}]
     assert first.transform == second.transform, "parameters make no version"
     assert (first.transform.key, first.transform.description) == ("study.ipynb", "Study")
-    assert first.is_consecutive
-    assert first.report is not None
-    assert "level 3" in first.report.cache().read_text()
+    for run, level in ((first, 3), (second, 4)):
+        assert (run.status, run.is_consecutive, run.unrun_cells) == ("finished", True, [])
+        assert run.report is not None
+        assert f"level {level}" in run.report.cache().read_text()
 
 
-def test_a_program_that_calls_papermill(
-    sqlite_store: Store, kernel_environment: dict[str, str], tmp_path: Path
+def test_papermill_in_a_notebook_that_names_itself(
+    sqlite_store: Store, kernel_environment: dict[str, str], parameterized: Path
 ) -> None:
-    path = tmp_path / "study.ipynb"
-    parameters = nbformat.v4.new_code_cell("level = 1", metadata={"tags": ["parameters"]})
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    for track, more in (
-        (TRACK.replace("()", "(path='study.ipynb')"), {}),
-        (TRACK, {"PAPERMILL_OUTPUT_PATH": "out.ipynb"}),
-    ):
-        cells = [parameters, code(track), code(FINISH)]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
-        (tmp_path / "all.py").write_text(
-            f"import papermill\npapermill.execute_notebook('study.ipynb', 'out.ipynb', {{'level': 3, **{more!r}}})\n"
-        )
-        execute(path, kernel_environment, "all")
-        run = sqlite_store.Run.last()
-        assert run is not None
-        assert (run.status, run.transform.key, run.is_consecutive) == ("finished", "study.ipynb", True)
-        assert "level = 3" not in (run.transform.source_code or "")
-        assert run.params == ({"level": 3} if more else {})
+    parameterized.write_text(parameterized.read_text().replace("track()", "track(path='study.ipynb')"))
+    parameterized.with_name("call.py").write_text(CALL)
+    execute(parameterized, kernel_environment, "call", "more", "1")
+    run = sqlite_store.Run.get()
+    assert (run.status, run.transform.key, run.is_consecutive) == ("finished", "study.ipynb", True)
+    assert "level = 4" not in (run.transform.source_code or "")
 
 
 def test_programs_that_run_notebooks_and_are_told_the_file(

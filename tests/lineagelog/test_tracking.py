@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -403,3 +404,23 @@ def test_a_killed_run_is_lost_and_is_ended_on_record(
         close_lost([lost])
     assert {run.status for run in others} == {"started"}
     assert [run.status for run in close_lost([held_by_nobody], force=True)] == ["aborted"]
+
+
+def test_the_file_that_runs_can_be_named(sqlite_store: Store, tmp_path: Path) -> None:
+    script, notebook = tmp_path / "generated.py", tmp_path / "study.ipynb"
+    script.write_text('"Made by a program."')
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": ["# Study"]}]
+    notebook.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}))
+    for path, expected in (
+        (script, ("generated.py", "script", "Made by a program.")),
+        (notebook, ("study.ipynb", "notebook", "Study")),
+    ):
+        transform = ln.track(path=path).transform
+        assert (transform.key, transform.type, transform.description) == expected
+        assert ln.finish().is_consecutive is None
+    head = sqlite_store.log.head()
+    with pytest.raises(errors.InvalidValueError, match="there is no such file"):
+        ln.track(path=tmp_path / "missing.ipynb")
+    with pytest.raises(errors.InvalidValueError, match="pass one of them"):
+        ln.track(ln.Transform("study"), path=script)
+    assert sqlite_store.log.head() == head
