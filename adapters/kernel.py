@@ -39,12 +39,14 @@ class Kernel:
 
     Attributes:
         is_attended: Somebody sits at a front end.
+        error: What the last cell that ended raised.
     """
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         # A cell that runs is known by its request; when the process ends, nobody has asked for anything.
         self.is_attended = is_attended(shell)
+        self.error: BaseException | None = None
         self._since = time.time()
         self._ended: dict[int, float] = {}
         shell.events.register("post_run_cell", self._note_end)
@@ -89,6 +91,7 @@ class Kernel:
         return count in self._ended or count < len(inputs(self._shell)) - 1
 
     def _note_end(self, result: Any) -> None:
+        self.error = result.error_before_exec or result.error_in_exec
         if result.execution_count is not None:
             self._ended[result.execution_count] = time.time()
 

@@ -47,6 +47,11 @@ class FollowedNotebook:
         """Follow the notebook no longer."""
         self._kernel.leave()
 
+    @property
+    def broken_off_by(self) -> BaseException | None:
+        """The error in a cell at which a program gave the notebook up; people go on after errors."""
+        return None if self._kernel.is_attended else self._kernel.error
+
     def should_wait(self) -> bool:
         """Tell whether the notebook should be saved first, which is asked for once; programs are not asked."""
         found = self._kernel.find(self._path)

@@ -154,7 +154,7 @@ def finish() -> Run:
     In a notebook that has changed since it was saved, the first call asks for it to be saved, and the second one ends the run.
 
     Returns:
-        The finished run.
+        The run; it is finished, unless the notebook is to be saved first.
 
     Raises:
         NoRunError: `track()` was not called, or the run has ended already.
@@ -203,6 +203,8 @@ def _end_as(run: Run, error: BaseException | None, *, report: bool = False) -> N
     """End the run as an error, or its absence, says; if it is a notebook's, as one of what the notebook says now."""
     global _notebook
     notebook, _notebook = _notebook, None
+    if notebook is not None and error is None and not report:
+        error = notebook.broken_off_by
     if notebook is None:
         end_run(run, error)
     elif error is None:

@@ -420,6 +420,21 @@ def test_a_program_that_tells_no_name(sqlite_store: Store, kernel_environment: d
     ln.Transform.get(key="notebook")
 
 
+def test_an_error_at_which_a_program_gives_up_fails_the_run(
+    sqlite_store: Store, kernel_environment: dict[str, str], tmp_path: Path
+) -> None:
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    notebook = nbformat.v4.new_notebook(cells=[code(TRACK), code("1 / 0"), code(FINISH)])
+    nbformat.write(notebook, tmp_path / "study.ipynb")
+    client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}})
+    with pytest.raises(CellExecutionError):
+        client.execute(env=kernel_environment | {"JPY_SESSION_NAME": str(tmp_path / "study.ipynb")})
+    run = sqlite_store.Run.get()
+    assert (run.status, run.error_type, run.transform.key) == ("failed", "ZeroDivisionError", "study.ipynb")
+
+
 def test_nothing_is_said_to_the_quiet(
     sqlite_store: Store, open_notebook: Open, kernel_environment: dict[str, str]
 ) -> None:
