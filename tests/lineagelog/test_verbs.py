@@ -87,6 +87,7 @@ CHANGES: Final[dict[str, tuple[Verb, list[str]]]] = {
     "Run.fail": (lambda s: s.new_run().fail(ValueError("x")), ["run.started.1", "run.failed.1"]),
     "Run.abort": (lambda s: s.new_run().abort("x"), ["run.started.1", "run.aborted.1"]),
     "Store.export": (lambda s: s.store.export(s.path("x").with_suffix(".json")), ["export.made.1"]),
+    "Store.generate_key": (lambda s: s.store.generate_key(), ["key.registered.1"]),
     "Store.checkpoint": (lambda s: s.store.checkpoint(), ["checkpoint.sealed.1"]),
     "Store.check_storage": (lambda s: s.store.check_storage(content=False), ["storage.checked.1"] * 2),
     "Store.collect_orphans": (
@@ -115,7 +116,7 @@ NO_EVENTS: Final = {
     "Artifact": "downstream lineage_graph upstream view_lineage view_tree",
     "Collection": "downstream lineage_graph upstream view_lineage",
     "Store": "as_current as_of audit because check_is_present close content_by_storage events find_storage open overview "
-    "record_log resolve_root sparql storage_backend to_prov trail verify view",
+    "prove sealing_keys record_log resolve_root sparql storage_backend to_prov trail verify view",
     "ln": "as_of close connect current_run current_store errors list_stores open settings setup validate_prov view view_tree",
 }
 """Verbs that ask."""
