@@ -2,7 +2,7 @@
 
 A call begins its run when it begins to work and ends it when it ends: a generator's run spans all of its iteration, a coroutine's
 all of its awaiting. The run is the current one for what the call does, in its own thread and its own task; threads it starts
-get it by `run.bind(function)`.
+get it by `run.bind(function)`, which also reaches workers in other processes.
 """
 
 from __future__ import annotations
@@ -97,6 +97,10 @@ class _Tracked:
         first = next(iter(self._signature.parameters), None)
         self._receiver = first if "." in function.__qualname__ and first in ("self", "cls") else None
         self._transforms: dict[str, Transform] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Sent to another process by value, as Dask does with functions of a script, it takes no open store along.
+        return self.__dict__ | {"_transforms": {}}
 
     def begin(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Run:
         """Start the run of one call.

@@ -22,6 +22,7 @@ _store: Store | None = None
 _process_run: Run | None = None
 _inherited_before: str | None = None
 _inherited: dict[str, Run | None] = {}
+_told_stores: dict[str, Store] = {}
 _context_run: ContextVar[Run | None] = ContextVar("lineagelog_run", default=None)
 
 
@@ -97,6 +98,35 @@ def set_process_run(run: Run | None) -> None:
 def told(run: Run) -> str:
     """Write a run as programs that it starts are told of it."""
     return f"{run.store.id}:{run.id}:{run.store.address}"
+
+
+def run_told(text: str) -> Run:
+    """Find the run that another process has told of, and make its store the current one if there is none yet.
+
+    Raises:
+        RecordNotFoundError: The store does not know it.
+    """
+    from lineagelog.domain.errors import RecordNotFoundError
+    from lineagelog.projections import schema
+    from lineagelog.projections.rows import find_one
+    from lineagelog.store import Store
+
+    global _store
+    store_id, run_id, address = text.split(":", 2)
+    with _lock:
+        store = next((each for each in (_store, _told_stores.get(store_id)) if _is_open(each, store_id)), None)
+        if store is None:
+            store = _told_stores[store_id] = Store.open(address)
+        if _store is None or _store.closed:
+            _store = store
+    row = find_one(store.log.database, schema.RUNS, id=run_id)
+    if row is None:
+        raise RecordNotFoundError("Run", f"the id {run_id}", f"it is not in {store.name}")
+    return store.Run._from_row(store, row)
+
+
+def _is_open(store: Store | None, store_id: str) -> bool:
+    return store is not None and store.id == store_id and not store.closed
 
 
 def _inherited_run(store: Store) -> Run | None:

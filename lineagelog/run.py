@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Token
 from datetime import UTC, datetime
-from functools import wraps
+from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 from lineagelog import current, message
 from lineagelog.annotated import AnnotatedRecord
@@ -45,7 +45,7 @@ from lineagelog.domain.values import Json, check_json, check_name, time_text
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import RUN
-from lineagelog.projections.rows import Readable, RowDict, find_one
+from lineagelog.projections.rows import Readable, RowDict, find_in, find_one
 from lineagelog.record import to_python
 from lineagelog.transform import Transform
 
@@ -165,6 +165,7 @@ class Run(AnnotatedRecord):
         self._outer: Run | None = None
         self._entered_pid: int | None = None
         self._ends_with_process = False
+        self._began: datetime | None = None
         self.name = check_name(name, "the run's name") if name is not None else None
         plain = check_json(dict(params or {}), "params")
         redacted, self._redacted = redact_json(plain)
@@ -184,12 +185,15 @@ class Run(AnnotatedRecord):
         store = self.store
         if not self._transform._saved:
             self._transform.save()
-        initiator = self._initiator or current.current_run(store)
-        started_at = time_text(datetime.now(UTC))
+        initiator = self._initiator
+        if initiator is None and self._began is None:
+            # What another system has carried out was not started by what happens to record it.
+            initiator = current.current_run(store)
+        started_at = time_text(self._began or datetime.now(UTC))
         run_id = new_id()
         for _ in range(_RETRIES):
             events = []
-            environment_id = _environment_of(initiator)
+            environment_id = _environment_of(initiator) if self._began is None else None
             if self._environment is not None:
                 known = find_one(store.log.database, schema.ENVIRONMENTS, hash=self._environment.hash)
                 environment_id = known["id"] if known else new_id()
@@ -212,7 +216,7 @@ class Run(AnnotatedRecord):
             )
             events.append(store.new_event(fact, run_id, run=run_id))
             try:
-                recorded = store.append(events)
+                recorded = store.append(events, guard=self._check_new if self._began is not None else None)
             except ConstraintError as exc:
                 # Another process has just recorded the same environment.
                 conflict = exc
@@ -220,6 +224,16 @@ class Run(AnnotatedRecord):
             self._load(store, inserted_row(recorded[-1]))
             return
         raise conflict
+
+    def _check_new(self, reader: Readable) -> None:
+        """Make sure, under the lock, that a run of another system is recorded once.
+
+        Raises:
+            ConcurrentWriteError: Somebody has just recorded it.
+        """
+        rows = find_in(reader, schema.RUNS, "reference", [self.reference], reference_type=self.reference_type)
+        if self.reference is not None and rows:
+            raise ConcurrentWriteError(f"the {self.reference_type} run {self.reference} is on record already")
 
     def _begin_here(self) -> Run:
         """Start the run as one that ends with this process at the latest, inside the run that is current now."""
@@ -443,18 +457,12 @@ class Run(AnnotatedRecord):
         return lineage_graph(self, direction, max_depth)
 
     def bind(self, function: Callable[P, T]) -> Callable[P, T]:
-        """Return the function as one that does its work in this run, whichever thread calls it.
+        """Return the function as one that does its work in this run, whichever thread or process calls it.
 
         A new thread knows nothing of the `with` block it was started in: pass `run.bind(function)` to a thread or a pool of
-        threads.
+        threads. Sent to another process, as to a worker that was started before the run, it opens the store there.
         """
-
-        @wraps(function)
-        def bound(*arguments: P.args, **keywords: P.kwargs) -> T:
-            with entered(self):
-                return function(*arguments, **keywords)
-
-        return bound
+        return _Bound(self, function)
 
     def __enter__(self) -> Run:
         if not self._saved:
@@ -481,6 +489,25 @@ class Run(AnnotatedRecord):
         except RunClosedError:
             # It was ended inside the block, on purpose.
             return
+
+
+class _Bound(Generic[P, T]):
+    """A function that works in a run; it can be sent to other processes, if the function can."""
+
+    def __init__(self, run: Run | str, function: Callable[P, T]) -> None:
+        update_wrapper(self, function)
+        self._run = run
+        self._function = function
+
+    def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> T:
+        if isinstance(self._run, str):
+            self._run = current.run_told(self._run)
+        with entered(self._run):
+            return self._function(*arguments, **keywords)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        told = self._run if isinstance(self._run, str) else current.told(self._run)
+        return _Bound, (told, self._function)
 
 
 @contextmanager

@@ -1,0 +1,412 @@
+"""Runs that another system carried out: what it tells of them, and how that becomes runs of a store.
+
+A run of another system is known by its reference there, so that it is recorded once, however often it is told of. It keeps the times
+it had; when it was recorded, and by whom, say its events.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lineagelog import message
+from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, InvalidValueError, ObjectMissingError, RunClosedError
+from lineagelog.domain.redaction import redact_text
+from lineagelog.domain.run import (
+    ABORTED,
+    FAILED,
+    FINISHED,
+    STARTED,
+    EnvironmentRecorded,
+    GitState,
+    RunAborted,
+    RunFailed,
+    RunFinished,
+)
+from lineagelog.domain.values import MAX_NAME_BYTES, check_json, check_name, time_text
+from lineagelog.projections import schema
+from lineagelog.projections.rows import find_in
+from lineagelog.run import Run
+from lineagelog.saving import save_artifacts
+
+if TYPE_CHECKING:
+    from lineagelog.artifact import Artifact
+    from lineagelog.project import Project
+    from lineagelog.store import Store
+    from lineagelog.transform import Transform
+
+_MAX_ERROR: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTransform:
+    """What ran.
+
+    Attributes:
+        key: Its name.
+        type: One of the types of a transform.
+        source_code: Its source, if the other system tells it.
+        version: Version tag.
+        reference: URL or other reference to the code.
+    """
+
+    key: str
+    type: str = "pipeline"
+    source_code: str | None = None
+    version: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFile:
+    """A file or folder that a run read or wrote.
+
+    Attributes:
+        path: Where it lies.
+        key: Name of its artifact.
+        kind: One of the kinds of an artifact.
+        is_temporary: It will be removed; its content is copied even where files are registered in place.
+    """
+
+    path: Path
+    key: str
+    kind: str | None = None
+    is_temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How and when a run ended.
+
+    Attributes:
+        status: `finished`, `failed` or `aborted`.
+        at: When, aware.
+        error_type: Class of the error, or what interrupted the run.
+        message: Text of the error.
+    """
+
+    status: str
+    at: datetime
+    error_type: str = "Error"
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRun:
+    """What another system tells of one run.
+
+    Attributes:
+        reference: Name of the run there, unique among those of the same type.
+        reference_type: The system.
+        transform: What ran.
+        started_at: When it began, aware.
+        name: Name of the run for people.
+        params: Its parameters, plain values.
+        metrics: Numbers that it measured; they become values of features.
+        inputs: What it read.
+        outputs: What it wrote.
+        log: What it printed.
+        ending: How it ended, `None` while it runs.
+        parent: Reference of the run of the same system that started it.
+        git: The checkout its code came from.
+        command: Its command line.
+        project: Name of the project it belongs to.
+    """
+
+    reference: str
+    reference_type: str
+    transform: ForeignTransform
+    started_at: datetime
+    name: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    inputs: Sequence[ForeignFile] = ()
+    outputs: Sequence[ForeignFile] = ()
+    log: str | None = None
+    ending: Ending | None = None
+    parent: str | None = None
+    git: GitState | None = None
+    command: Sequence[str] = ()
+    project: str | None = None
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        new: Runs that were recorded.
+        updated: Runs that were still open, with what is known of them now.
+        known: Number of runs that were on record already, and complete.
+        missing_files: Files that runs had read or written and that are not there any more.
+    """
+
+    new: list[Run] = field(default_factory=list)
+    updated: list[Run] = field(default_factory=list)
+    known: int = 0
+    missing_files: list[Path] = field(default_factory=list)
+
+
+def import_runs(store: Store, told: Iterable[ForeignRun]) -> Imported:
+    """Record runs of another system, those that started others before them; runs on record stay as they are.
+
+    Args:
+        store: Where to record them.
+        told: What the other system tells.
+
+    Raises:
+        InvalidValueError: What is told cannot be recorded.
+    """
+    done, seen = Imported(), Seen()
+    runs = list(told)
+    known = _known(store, runs)
+    transforms: dict[ForeignTransform, Transform] = {}
+    projects: dict[str, Project] = {}
+    for one in runs:
+        run = known.get(one.reference)
+        if run is not None and run.status != STARTED:
+            done.known += 1
+            continue
+        if run is None:
+            transform = transforms.get(one.transform) or transform_of(store, one.transform)
+            transforms[one.transform] = transform
+            parent = known.get(one.parent) if one.parent is not None else None
+            try:
+                run = start(store, one, transform, parent)
+            except ConcurrentWriteError:
+                # Somebody else imports the same, and was first.
+                done.known += 1
+                continue
+            known[one.reference] = run
+            done.new.append(run)
+        elif one.ending is None:
+            done.known += 1
+            continue
+        else:
+            done.updated.append(run)
+        if one.project is not None:
+            project = projects.get(one.project) or store.Project(one.project).save()
+            projects[one.project] = project
+            run.projects.add(project)
+        _add_metrics(run, one.metrics)
+        done.missing_files += add_inputs(run, one.inputs, seen)
+        if one.log:
+            add_log(run, one.log)
+        done.missing_files += add_outputs(run, one.outputs, seen)
+        if one.ending is not None:
+            end(run, one.ending)
+    return done
+
+
+def transform_of(store: Store, told: ForeignTransform) -> Transform:
+    """Register what ran, or find it."""
+    return store.Transform(
+        check_name(told.key, "the transform key"),
+        type=told.type,
+        source_code=told.source_code,
+        version=told.version,
+        reference=told.reference,
+    ).save()
+
+
+def start(
+    store: Store,
+    told: ForeignRun,
+    transform: Transform,
+    parent: Run | None = None,
+    *,
+    ends_with_process: bool = False,
+    environment: EnvironmentRecorded | None = None,
+) -> Run:
+    """Record that a run of another system began.
+
+    Args:
+        store: Where to record it.
+        told: What is known of it.
+        transform: What runs.
+        parent: The run that started it.
+        ends_with_process: It runs now, and cannot outlive this process.
+        environment: The environment it runs in, if that is known.
+
+    Raises:
+        ConcurrentWriteError: It is on record already.
+        InvalidValueError: Its reference or a parameter cannot be recorded.
+    """
+    run = store.Run(
+        transform,
+        name=told.name,
+        params=plain(told.params),
+        reference=told.reference,
+        reference_type=told.reference_type,
+        initiated_by_run=parent,
+    )
+    run._began = told.started_at
+    run._git = told.git
+    run._command = list(told.command)
+    run._environment = environment
+    run._ends_with_process = ends_with_process
+    return run.save()
+
+
+def end(run: Run, ending: Ending) -> None:
+    """Record how a run of another system ended; one that somebody has ended on record already stays so."""
+    at = time_text(max(ending.at, run.started_at))
+    text = redact_text(ending.message.replace("\x00", "�")[:_MAX_ERROR])[0]
+    fact: RunFinished | RunFailed | RunAborted
+    if ending.status == FINISHED:
+        fact = RunFinished(finished_at=at)
+    elif ending.status == ABORTED:
+        fact = RunAborted(finished_at=at, why=check_name(ending.error_type, "the reason"))
+    else:
+        assert ending.status == FAILED, ending.status
+        fact = RunFailed(finished_at=at, error_type=ending.error_type, message=text)
+    try:
+        run._end(fact)
+    except RunClosedError:
+        return
+
+
+class Seen:
+    """Files that have become artifacts in this process, so that one read by many runs is hashed and registered once."""
+
+    def __init__(self) -> None:
+        self._artifacts: dict[Path, tuple[tuple[int, ...], Artifact]] = {}
+
+    def find(self, path: Path) -> Artifact | None:
+        """Return the artifact of a file that has not changed since."""
+        stamp, artifact = self._artifacts.get(path, ((), None))
+        return artifact if artifact is not None and stamp == _stamp(path) else None
+
+    def add(self, path: Path, artifact: Artifact) -> None:
+        """Remember what a file has become."""
+        self._artifacts[path] = _stamp(path), artifact
+
+
+def add_inputs(run: Run, files: Sequence[ForeignFile], seen: Seen | None = None) -> list[Path]:
+    """Record what a run has read; files that are not yet artifacts become some that no run made.
+
+    Returns:
+        Paths of files that are not there.
+    """
+    artifacts, missing = _save(run.store, files, None, seen or Seen())
+    for artifact in artifacts:
+        run.add_input(artifact)
+    return missing
+
+
+def add_outputs(run: Run, files: Sequence[ForeignFile], seen: Seen | None = None) -> list[Path]:
+    """Save what a run has written.
+
+    Returns:
+        Paths of files that are not there.
+    """
+    return _save(run.store, files, run, seen or Seen())[1]
+
+
+def add_log(run: Run, text: str) -> None:
+    """Keep what a run has printed."""
+    from lineagelog.adapters.transcript import Transcript
+
+    if run.log is None:
+        transcript = Transcript()
+        transcript.add(text.encode(errors="backslashreplace"))
+        run._save_log(transcript)
+
+
+def plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Make parameters of another system ones that can be recorded: what is not plain becomes text."""
+    return {str(name): _plain(value) for name, value in params.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    try:
+        return check_json(value, "the parameter")
+    except InvalidValueError:
+        return str(value)
+
+
+def _known(store: Store, runs: Sequence[ForeignRun]) -> dict[str, Run]:
+    """Find those runs that are on record already, by their reference."""
+    types = {one.reference_type for one in runs}
+    wanted = [one.reference for one in runs] + [one.parent for one in runs if one.parent is not None]
+    rows = find_in(store.log.database, schema.RUNS, "reference", wanted)
+    return {row["reference"]: store.Run._from_row(store, row) for row in rows if row["reference_type"] in types}
+
+
+def _save(
+    store: Store, files: Sequence[ForeignFile], run: Run | None, seen: Seen
+) -> tuple[list[Artifact], list[Path]]:
+    """Make artifacts of files: for inputs those they are already, for outputs of a run new ones."""
+    artifacts: dict[Path, Artifact] = {}
+    missing: list[Path] = []
+    with ExitStack() as stack:
+        for file in files:
+            known = seen.find(file.path) if run is None else None
+            if known is not None:
+                artifacts[file.path] = known
+            if file.path in artifacts:
+                continue
+            path = file.path
+            try:
+                if file.is_temporary:
+                    path = _copied(path, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineagelog-"))))
+                artifacts[file.path] = store.Artifact(path, key=file.key, kind=file.kind, run=run or False)
+            except (ObjectMissingError, FileNotFoundError):
+                missing.append(file.path)
+        save_artifacts(store, [artifact for artifact in artifacts.values() if not artifact._saved])
+    for path, artifact in artifacts.items():
+        seen.add(path, artifact)
+    return list(artifacts.values()), missing
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Tell whether a file or folder has been written to since it was looked at."""
+    found = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+    try:
+        return tuple(number for each in found for number in (each.stat().st_mtime_ns, each.stat().st_size))
+    except OSError:
+        return ()
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """Copy what is about to be removed: a file registered where it lies would soon be missing there."""
+    copy = folder / path.name
+    if path.is_dir():
+        shutil.copytree(path, copy)
+    else:
+        shutil.copyfile(path, copy)
+    return copy
+
+
+def _add_metrics(run: Run, metrics: Mapping[str, float]) -> None:
+    """Set what a run has measured as values of features; NaN and infinity are no values."""
+    finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+    usable: dict[Any, float] = {}
+    for name, value in finite.items():
+        try:
+            usable[run.store.Feature(name, "float").save()] = value
+        except ConstraintError as exc:
+            message.warn_once(f"the metric {name!r} was left out: {exc}")
+        except InvalidValueError as exc:
+            message.warn_once(f"the metric was left out: {exc}")
+    if usable:
+        run.features.add_values(usable)
+
+
+def shortened(name: str) -> str:
+    """Cut a name of another system to what a name may have here."""
+    data = name.encode()
+    return name if len(data) <= MAX_NAME_BYTES else data[: MAX_NAME_BYTES - 3].decode(errors="ignore") + "…"
