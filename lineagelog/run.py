@@ -45,7 +45,7 @@ from lineagelog.domain.values import Json, check_json, check_name, time_text
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import RUN
-from lineagelog.projections.rows import Readable, RowDict, find_in, find_one
+from lineagelog.projections.rows import Readable, RowDict, find, find_one
 from lineagelog.record import to_python
 from lineagelog.transform import Transform
 
@@ -231,8 +231,7 @@ class Run(AnnotatedRecord):
         Raises:
             ConcurrentWriteError: Somebody has just recorded it.
         """
-        rows = find_in(reader, schema.RUNS, "reference", [self.reference], reference_type=self.reference_type)
-        if self.reference is not None and rows:
+        if find(reader, schema.RUNS, reference=self.reference, reference_type=self.reference_type):
             raise ConcurrentWriteError(f"the {self.reference_type} run {self.reference} is on record already")
 
     def _begin_here(self) -> Run:

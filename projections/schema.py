@@ -141,7 +141,7 @@ RUNS: Final = Table(
         _CREATED_AT, _UPDATED_AT, _CREATED_BY,
     ),
     unique=(("id",), ("uid",)),
-    indexes=(("transform_id",), ("created_by_id",), ("initiated_by_run_id",), ("status",)),
+    indexes=(("transform_id",), ("created_by_id",), ("initiated_by_run_id",), ("status",), ("reference",)),
 )  # fmt: skip
 
 ARTIFACTS: Final = Table(

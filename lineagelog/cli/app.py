@@ -48,6 +48,7 @@ _ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", h
 _MODULES: Final = (
     "stores",
     "programs",
+    "imports",
     "logs",
     "records",
     "disposal",
@@ -60,6 +61,7 @@ _MODULES: Final = (
 """Modules of the commands, in the order of the help."""
 
 _GROUPS: Final = {
+    "import": "Record what other systems have carried out: MLflow, Nextflow.",
     "key": "Make and show the keys that sign checkpoints.",
     "policy": "See and set what the store demands of those who change something.",
     "storage": "List storage locations, check the content that lies there, and remove what belongs to no artifact.",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lineagelog import message
 from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, InvalidValueError, ObjectMissingError, RunClosedError
@@ -32,9 +32,10 @@ from lineagelog.domain.run import (
 )
 from lineagelog.domain.values import MAX_NAME_BYTES, check_json, check_name, time_text
 from lineagelog.projections import schema
-from lineagelog.projections.rows import find_in
+from lineagelog.projections.rows import find_in, find_one
 from lineagelog.run import Run
 from lineagelog.saving import save_artifacts
+from lineagelog.tracking import project_of
 
 if TYPE_CHECKING:
     from lineagelog.artifact import Artifact
@@ -72,7 +73,7 @@ class ForeignFile:
         path: Where it lies.
         key: Name of its artifact.
         kind: One of the kinds of an artifact.
-        is_temporary: It will be removed; its content is copied even where files are registered in place.
+        is_temporary: It will be removed, so that its content is copied even where files are registered in place.
     """
 
     path: Path
@@ -154,18 +155,23 @@ class Imported:
     missing_files: list[Path] = field(default_factory=list)
 
 
-def import_runs(store: Store, told: Iterable[ForeignRun]) -> Imported:
-    """Record runs of another system, those that started others before them; runs on record stay as they are.
+Fetch: TypeAlias = "Callable[[ForeignRun, Path], tuple[Sequence[ForeignFile], Sequence[ForeignFile]]]"
+"""Brings what a run has read and written into a folder that is removed after the run has been recorded."""
+
+
+def import_runs(store: Store, told: Iterable[ForeignRun], fetch: Fetch | None = None) -> Imported:
+    """Record runs of another system; those on record that have ended stay as they are.
 
     Args:
         store: Where to record them.
         told: What the other system tells.
+        fetch: Called for runs that are recorded now, for files that are not at hand.
 
     Raises:
         InvalidValueError: What is told cannot be recorded.
     """
     done, seen = Imported(), Seen()
-    runs = list(told)
+    runs = _parents_first(told)
     known = _known(store, runs)
     transforms: dict[ForeignTransform, Transform] = {}
     projects: dict[str, Project] = {}
@@ -192,14 +198,17 @@ def import_runs(store: Store, told: Iterable[ForeignRun]) -> Imported:
         else:
             done.updated.append(run)
         if one.project is not None:
-            project = projects.get(one.project) or store.Project(one.project).save()
-            projects[one.project] = project
-            run.projects.add(project)
+            project = projects.get(one.project) or project_of(store, one.project)
+            assert project is not None
+            projects[one.project] = project if project._saved else project.save()
+            run.projects.add(projects[one.project])
         _add_metrics(run, one.metrics)
-        done.missing_files += add_inputs(run, one.inputs, seen)
-        if one.log:
-            add_log(run, one.log)
-        done.missing_files += add_outputs(run, one.outputs, seen)
+        with tempfile.TemporaryDirectory(prefix="lineagelog-") as folder:
+            inputs, outputs = fetch(one, Path(folder)) if fetch is not None else ((), ())
+            done.missing_files += add_inputs(run, [*one.inputs, *inputs], seen)
+            if one.log:
+                add_log(run, one.log)
+            done.missing_files += add_outputs(run, [*one.outputs, *outputs], seen)
         if one.ending is not None:
             end(run, one.ending)
     return done
@@ -338,6 +347,20 @@ def _plain(value: Any) -> Any:
         return str(value)
 
 
+def _parents_first(told: Iterable[ForeignRun]) -> list[ForeignRun]:
+    """Put runs before those that they have started, else leave them in their order."""
+    waiting = {one.reference: one for one in told}
+    ordered: list[ForeignRun] = []
+    for reference in list(waiting):
+        chain: list[ForeignRun] = []
+        next_up = waiting.pop(reference, None)
+        while next_up is not None:
+            chain.append(next_up)
+            next_up = waiting.pop(next_up.parent, None) if next_up.parent is not None else None
+        ordered += reversed(chain)
+    return ordered
+
+
 def _known(store: Store, runs: Sequence[ForeignRun]) -> dict[str, Run]:
     """Find those runs that are on record already, by their reference."""
     types = {one.reference_type for one in runs}
@@ -361,7 +384,7 @@ def _save(
                 continue
             path = file.path
             try:
-                if file.is_temporary:
+                if file.is_temporary and store.find_storage(str(path)) is not None:
                     path = _copied(path, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineagelog-"))))
                 artifacts[file.path] = store.Artifact(path, key=file.key, kind=file.kind, run=run or False)
             except (ObjectMissingError, FileNotFoundError):
@@ -397,7 +420,9 @@ def _add_metrics(run: Run, metrics: Mapping[str, float]) -> None:
     usable: dict[Any, float] = {}
     for name, value in finite.items():
         try:
-            usable[run.store.Feature(name, "float").save()] = value
+            known = find_one(run.store.log.database, schema.FEATURES, name=name, dtype="float")
+            feature = run.store.Feature._from_row(run.store, known) if known else run.store.Feature(name, "float").save()
+            usable[feature] = value
         except ConstraintError as exc:
             message.warn_once(f"the metric {name!r} was left out: {exc}")
         except InvalidValueError as exc:
