@@ -1,6 +1,7 @@
 """The logger plugin `lineagelog` of Snakemake: `snakemake --logger lineagelog` records a workflow.
 
-Snakemake finds plugins by the names of top-level packages, so this one stands beside `lineagelog` and holds only what Snakemake looks for.
+Snakemake finds plugins by the names of top-level packages, so this one stands beside `lineagelog` and holds only what Snakemake
+looks for.
 """
 
 from dataclasses import dataclass, field
@@ -22,10 +23,13 @@ class LogHandlerSettings(LogHandlerSettingsBase):  # type: ignore[misc]  # Snake
         project: Project the workflow belongs to.
     """
 
-    store: Optional[str] = field(
-        default=None, metadata={"help": "Folder or URL of the store; LINEAGELOG_STORE or the nearest upward by default."}
+    store: Optional[str] = field(  # noqa: UP045 - the one form that Snakemake understands
+        default=None,
+        metadata={"help": "Folder or URL of the store; LINEAGELOG_STORE or the nearest upward by default."},
     )
-    project: Optional[str] = field(default=None, metadata={"help": "Project the workflow belongs to."})
+    project: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "Project the workflow belongs to."}
+    )
 
 
 class LogHandler(LogHandlerBase):  # type: ignore[misc]

@@ -29,6 +29,7 @@ HOMES = {
     "eventsourcing": {"adapters/log"},
     "fsspec": {"adapters/storage"},
     "h5py": {"adapters/formats"},
+    "mlflow": {"lineagelog/workflows"},
     "mudata": {"adapters/formats"},
     "google": {"adapters"},
     "nbconvert": {"adapters"},
@@ -44,6 +45,7 @@ HOMES = {
     "rdflib": {"exporters"},
     "rich": {"lineagelog"},
     "s3fs": {"adapters/storage"},
+    "snakemake": {"lineagelog/workflows"},
     "sqlalchemy": {"projections"},
     "sqlite3": {"adapters/log"},
     "tqdm": {"lineagelog", "adapters"},
@@ -60,8 +62,8 @@ SCRIPTS = {"exporters/sparql_worker.py"}
 
 LAZY = {
     "IPython", "PIL", "anndata", "boto3", "botocore", "cryptography", "fsspec", "google", "h5py", "matplotlib",
-    "mudata", "nbconvert", "nbformat", "networkx", "numpy", "pandas", "polars", "prov", "psycopg", "pyarrow",
-    "pygraphviz", "pyoxigraph", "rdflib", "s3fs", "sqlalchemy", "upath", "yaml", "zarr",
+    "mlflow", "mudata", "nbconvert", "nbformat", "networkx", "numpy", "pandas", "polars", "prov", "psycopg",
+    "pyarrow", "pygraphviz", "pyoxigraph", "rdflib", "s3fs", "snakemake", "sqlalchemy", "upath", "yaml", "zarr",
 }  # fmt: skip
 """Libraries that are imported in the function that needs them, never when a module of ours is."""
 

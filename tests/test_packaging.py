@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("domain", "projections", "adapters", "exporters")
+PLUGIN = "snakemake_logger_plugin_lineagelog"
+"""Snakemake finds plugins by the name of a top-level package."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
-    for name in (*LAYERS, "lineagelog"):
+    for name in (*LAYERS, "lineagelog", PLUGIN):
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-build-isolation", "--no-deps",
@@ -34,9 +36,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def test_the_wheel_holds_one_package(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_one_package_and_the_plugin_of_snakemake(wheel: zipfile.ZipFile) -> None:
     tops = {name.partition("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"lineagelog"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"lineagelog", PLUGIN}
 
 
 def test_the_wheel_holds_every_module_of_every_layer(wheel: zipfile.ZipFile) -> None:

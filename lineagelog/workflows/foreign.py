@@ -1,7 +1,7 @@
 """Runs that another system carried out: what it tells of them, and how that becomes runs of a store.
 
-A run of another system is known by its reference there, so that it is recorded once, however often it is told of. It keeps the times
-it had; when it was recorded, and by whom, say its events.
+A run of another system is known by its reference there, so that it is recorded once, however often it is told of. It keeps the
+times it had; when it was recorded, and by whom, say its events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lineagelog import message
-from lineagelog.domain.errors import ConcurrentWriteError, ConstraintError, InvalidValueError, ObjectMissingError, RunClosedError
+from lineagelog.domain.errors import (
+    ConcurrentWriteError,
+    ConstraintError,
+    InvalidValueError,
+    ObjectMissingError,
+    RunClosedError,
+)
 from lineagelog.domain.redaction import redact_text
 from lineagelog.domain.run import (
     ABORTED,
@@ -369,9 +375,7 @@ def _known(store: Store, runs: Sequence[ForeignRun]) -> dict[str, Run]:
     return {row["reference"]: store.Run._from_row(store, row) for row in rows if row["reference_type"] in types}
 
 
-def _save(
-    store: Store, files: Sequence[ForeignFile], run: Run | None, seen: Seen
-) -> tuple[list[Artifact], list[Path]]:
+def _save(store: Store, files: Sequence[ForeignFile], run: Run | None, seen: Seen) -> tuple[list[Artifact], list[Path]]:
     """Make artifacts of files: for inputs those they are already, for outputs of a run new ones."""
     artifacts: dict[Path, Artifact] = {}
     missing: list[Path] = []
@@ -421,7 +425,9 @@ def _add_metrics(run: Run, metrics: Mapping[str, float]) -> None:
     for name, value in finite.items():
         try:
             known = find_one(run.store.log.database, schema.FEATURES, name=name, dtype="float")
-            feature = run.store.Feature._from_row(run.store, known) if known else run.store.Feature(name, "float").save()
+            feature = (
+                run.store.Feature._from_row(run.store, known) if known else run.store.Feature(name, "float").save()
+            )
             usable[feature] = value
         except ConstraintError as exc:
             message.warn_once(f"the metric {name!r} was left out: {exc}")

@@ -62,25 +62,30 @@ def import_mlflow(uri: str, *, experiment: str | None = None, store: Store | Non
     """
     target = store if store is not None else current.current_store()
     with _client(uri) as client:
-        experiments = [found for found in _experiments(client) if experiment in (None, found.name)]
+        with _reading(uri):
+            experiments = [found for found in _experiments(client) if experiment in (None, found.name)]
+            runs = {
+                run.info.run_id: (found.name, run)
+                for found in experiments
+                for run in _runs(client, found.experiment_id)
+            }
         if experiment is not None and not experiments:
             raise ObjectMissingError(f"there is no experiment {experiment!r} in {redact_url(uri)}; check the name")
-        runs = {run.info.run_id: (found.name, run) for found in experiments for run in _runs(client, found.experiment_id)}
         ordered = sorted(runs.values(), key=lambda item: (item[1].info.start_time or 0, item[1].info.run_id))
 
         def fetch(told: ForeignRun, folder: Path) -> tuple[Sequence[ForeignFile], Sequence[ForeignFile]]:
             name, run = runs[told.reference]
-            return _inputs(name, run, folder / "inputs"), _outputs(client, name, run, folder / "outputs")
+            with _reading(uri):
+                return _inputs(name, run, folder / "inputs"), _outputs(client, name, run, folder / "outputs")
 
-        return import_runs(target, (_told(name, run) for name, run in ordered), fetch)
+        return import_runs(target, [_told(name, run) for name, run in ordered], fetch)
 
 
 @contextmanager
 def _client(uri: str) -> Iterator[Any]:
-    """Open a tracking store for reading; what goes wrong while it is read is one clear error."""
+    """Open a tracking store for reading."""
     try:
         import mlflow
-        from mlflow.exceptions import MlflowException
     except ImportError as exc:
         raise StorageError(
             "MLflow itself reads its stores, and it is not installed; install it with `pip install 'lineagelog[mlflow]'`"
@@ -90,17 +95,26 @@ def _client(uri: str) -> Iterator[Any]:
     before = {name: os.environ.get(name) for name in _WHILE_READING}
     os.environ.update(_WHILE_READING)
     try:
-        yield mlflow.MlflowClient(tracking_uri=address)
-    except ImportError as exc:
-        raise StorageError(f"MLflow needs {exc.name} to read {redact_url(uri)}; install it") from exc
-    except MlflowException as exc:
-        raise StoreUnavailableError(f"the MLflow store {redact_url(uri)} cannot be read: {_first_line(exc)}") from exc
+        with _reading(uri):
+            client = mlflow.MlflowClient(tracking_uri=address)
+        yield client
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    """Make one clear error of whatever goes wrong in MLflow, and in the libraries by which it reads."""
+    try:
+        yield
+    except ImportError as exc:
+        raise StorageError(f"MLflow needs {exc.name} to read {redact_url(uri)}; install it") from exc
+    except Exception as exc:
+        raise StoreUnavailableError(f"the MLflow store {redact_url(uri)} cannot be read: {_first_line(exc)}") from exc
 
 
 def _existing(uri: str) -> str:
@@ -216,16 +230,20 @@ def _outputs(client: Any, experiment: str, run: Any, folder: Path) -> list[Forei
     for made in getattr(getattr(run, "outputs", None), "model_outputs", ()):
         model = client.get_logged_model(made.model_id)
         (folder / "models").mkdir(exist_ok=True)
-        fetched = download_artifacts(artifact_uri=model.artifact_location, dst_path=str(folder / "models" / made.model_id))
+        fetched = download_artifacts(
+            artifact_uri=model.artifact_location, dst_path=str(folder / "models" / made.model_id)
+        )
         Path(fetched).rename(folder / "models" / Path(model.name or made.model_id).name)
-    files: list[ForeignFile] = []
     models = sorted({path.parent for path in folder.rglob("MLmodel")})
-    for model in models:
-        files.append(ForeignFile(model, _key(experiment, model.relative_to(folder).as_posix()), "model"))
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not any(path.is_relative_to(model) for model in models):
-            files.append(ForeignFile(path, _key(experiment, path.relative_to(folder).as_posix())))
-    return files
+    single = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(path.is_relative_to(model) for model in models)
+    ]
+    kinds: dict[Path, str | None] = {**dict.fromkeys(models, "model"), **dict.fromkeys(single)}
+    return [
+        ForeignFile(path, _key(experiment, path.relative_to(folder).as_posix()), kind) for path, kind in kinds.items()
+    ]
 
 
 def _key(*parts: str) -> str:

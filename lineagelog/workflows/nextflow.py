@@ -1,7 +1,7 @@
 """Tasks of a Nextflow pipeline, from the trace file that it leaves and what its plugin nf-prov writes.
 
-The trace says which tasks ran, when, and how they ended; a file of nf-prov says what they read and wrote. Times in a trace have no time
-zone: they are those of the machine that Nextflow ran on.
+The trace says which tasks ran, when, and how they ended; a file of nf-prov says what they read and wrote. Times in a trace have no
+time zone: they are those of the machine that Nextflow ran on.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def _read_trace(path: Path) -> list[dict[str, str]]:
     missing = [column for column in _NEEDED if column not in header]
     if missing:
         raise InvalidValueError(
-            what, f"has no column {' or '.join(missing)} in its first line; pass a file written by `nextflow run -with-trace`"
+            what,
+            f"has no column {' or '.join(missing)} in its first line; pass a file written by `nextflow run -with-trace`",
         )
     if "submit" not in header and "start" not in header:
         raise InvalidValueError(
@@ -146,7 +147,9 @@ def _read_trace(path: Path) -> list[dict[str, str]]:
         )
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
-            raise InvalidValueError(what, f"has {len(row)} fields in line {number} where its first line has {len(header)}")
+            raise InvalidValueError(
+                what, f"has {len(row)} fields in line {number} where its first line has {len(header)}"
+            )
     if len(rows) < 2:
         raise InvalidValueError(what, "tells of no task")
     return [dict(zip(header, row, strict=True)) for row in rows[1:]]
@@ -228,7 +231,9 @@ def _pipeline(
     return ForeignRun(
         reference=manifest.session or hashlib.sha256(f"{name}\n{first}".encode()).hexdigest(),
         reference_type=SYSTEM,
-        transform=ForeignTransform(shortened(name), reference=manifest.git.remote if manifest.git is not None else None),
+        transform=ForeignTransform(
+            shortened(name), reference=manifest.git.remote if manifest.git is not None else None
+        ),
         started_at=min(task.started_at for task in tasks),
         params=manifest.params,
         outputs=[ForeignFile(path, key, "report", is_temporary=True) for path, key in reports],
@@ -315,7 +320,7 @@ def _from_wrroc(content: dict[str, Any]) -> _Manifest:
     nodes = {node["@id"]: node for node in content["@graph"]}
     actions = [node for node in nodes.values() if node.get("@type") == "CreateAction"]
     main = nodes[nodes["./"]["mainEntity"]["@id"]]
-    whole = next((node for node in actions if _ids(node.get("instrument")) == [main["@id"]]), {})
+    whole: dict[str, Any] = next((node for node in actions if _ids(node.get("instrument")) == [main["@id"]]), {})
     return _Manifest(
         tasks={
             node["@id"].removeprefix("#task/")[:_HASH_LENGTH]: _Task(
@@ -413,7 +418,9 @@ def _zone(name: str | None) -> tzinfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as exc:
-        raise InvalidValueError("the time zone", f"{name!r} is unknown; write one such as Europe/Berlin or UTC") from exc
+        raise InvalidValueError(
+            "the time zone", f"{name!r} is unknown; write one such as Europe/Berlin or UTC"
+        ) from exc
 
 
 def _opened(path: Path) -> Any:

@@ -1,8 +1,8 @@
 """What Snakemake does, as runs: one for the workflow, and one for each attempt of each job, started by it.
 
-Snakemake tells its loggers when jobs start, finish and fail; what a job is, its files, parameters and rule, is read off the workflow
-in the same moment. Hashing and recording follow in a thread of their own, so that no job waits for it, except where a file is
-temporary: Snakemake removes it as soon as it goes on.
+Snakemake tells its loggers when jobs start, finish and fail; what a job is, its files, parameters and rule, is read off the
+workflow in the same moment. Hashing and recording follow in a thread of their own, so that no job waits for it, except where a file
+is temporary: Snakemake removes it as soon as it goes on.
 """
 
 from __future__ import annotations
@@ -226,9 +226,7 @@ class Recorder(logging.Handler):
         )
         transform = transform_of(self._store, told.transform)
         parent = current.current_run(self._store)
-        run = start(
-            self._store, told, transform, parent, ends_with_process=True, environment=environment.capture()
-        )
+        run = start(self._store, told, transform, parent, ends_with_process=True, environment=environment.capture())
         belongs_to = project_of(self._store, self._project)
         if belongs_to is not None:
             run.projects.add(belongs_to if belongs_to._saved else belongs_to.save())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mlflow
 import pandas as pd
 from mlflow.entities import LoggedModelOutput
@@ -20,8 +22,7 @@ for power in (1, 2):
         mlflow.log_metric("error", error)
         mlflow.log_dict({"slope": slope}, "fit/slope.json")
         model = client.create_logged_model(experiment.experiment_id, name="slope", source_run_id=run.info.run_id)
-        with open("MLmodel", "w") as file:
-            file.write(f"slope: {slope}\npower: {power}\n")
+        Path("MLmodel").write_text(f"slope: {slope}\npower: {power}\n")
         client.log_model_artifact(model.model_id, "MLmodel")
         client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
         with mlflow.start_run(run_name="check", nested=True):

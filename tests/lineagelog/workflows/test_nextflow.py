@@ -39,7 +39,9 @@ def test_tasks_become_runs_with_their_times_and_files(store: Store, folder: Path
     assert {artifact.key for artifact in whole.outputs} == {"line-counts/trace.txt", "line-counts/bco.json"}
     tasks = store.Run.filter(initiated_by_run=whole).to_list()
     assert {run.host for run in tasks} == {whole.host}
-    failed, again = (next(run for run in tasks if run.params.get("attempt") == n and run.params["tag"] == "b") for n in (1, 2))
+    failed, again = (
+        next(run for run in tasks if run.params.get("attempt") == n and run.params["tag"] == "b") for n in (1, 2)
+    )
     assert (failed.status, failed.error_type) == ("failed", "ExitStatus")
     assert failed.error_message == "COUNT (b) ended with exit code 1"
     assert failed.transform == again.transform

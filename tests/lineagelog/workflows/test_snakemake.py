@@ -90,7 +90,10 @@ def test_each_job_of_the_example_is_a_run_with_its_files(start: Start, sqlite_st
     assert "Counts the reads" in (runs["count"].transform.source_code or "")
 
     keys = {
-        name: ({artifact.key for artifact in run.inputs}, {artifact.key for artifact in run.outputs if artifact.kind != "run_log"})
+        name: (
+            {artifact.key for artifact in run.inputs},
+            {artifact.key for artifact in run.outputs if artifact.kind != "run_log"},
+        )
         for name, run in runs.items()
     }
     assert keys == {
@@ -144,7 +147,9 @@ def test_failed_and_repeated_jobs_are_failed_runs(start: Start, sqlite_store: St
 def test_an_interrupted_workflow_is_ended_on_record(
     start: Start, sqlite_store: Store, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
-    folder = write_workflow(tmp_path / "long", 'rule wait:\n    output: "x"\n    shell: "touch began; sleep 60; touch x"\n')
+    folder = write_workflow(
+        tmp_path / "long", 'rule wait:\n    output: "x"\n    shell: "touch began; sleep 60; touch x"\n'
+    )
     process = start(folder)
     wait_until((folder / "began").exists)
     # As a terminal does it: the jobs hear it as well.

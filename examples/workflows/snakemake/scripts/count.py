@@ -4,7 +4,7 @@ from pathlib import Path
 
 folder = Path(snakemake.output[0])  # noqa: F821
 folder.mkdir(parents=True)
-with open(snakemake.output.table, "w") as table:  # noqa: F821
+with Path(snakemake.output.table).open("w") as table:  # noqa: F821
     for path in map(Path, snakemake.input):  # noqa: F821
         n_reads = len(path.read_text().splitlines())
         (folder / path.name).write_text(f"{n_reads}\n")
