@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -203,21 +203,33 @@ def import_runs(store: Store, told: Iterable[ForeignRun], fetch: Fetch | None = 
             continue
         else:
             done.updated.append(run)
-        if one.project is not None:
-            project = projects.get(one.project) or project_of(store, one.project)
-            assert project is not None
-            projects[one.project] = project if project._saved else project.save()
-            run.projects.add(projects[one.project])
-        _add_metrics(run, one.metrics)
-        with tempfile.TemporaryDirectory(prefix="lineagelog-") as folder:
-            inputs, outputs = fetch(one, Path(folder)) if fetch is not None else ((), ())
-            done.missing_files += add_inputs(run, [*one.inputs, *inputs], seen)
-            if one.log:
-                add_log(run, one.log)
-            done.missing_files += add_outputs(run, [*one.outputs, *outputs], seen)
-        if one.ending is not None:
-            end(run, one.ending)
+        try:
+            with tempfile.TemporaryDirectory(prefix="lineagelog-") as folder:
+                inputs, outputs = fetch(one, Path(folder)) if fetch is not None else ((), ())
+                whole = replace(one, inputs=[*one.inputs, *inputs], outputs=[*one.outputs, *outputs])
+                done.missing_files += _complete(run, whole, seen, projects)
+        except RunClosedError:
+            # Somebody else imports the same, and has just completed it.
+            continue
     return done
+
+
+def _complete(run: Run, told: ForeignRun, seen: Seen, projects: dict[str, Project]) -> list[Path]:
+    """Record what is known of an open run, and its end; return paths of files that are not there."""
+    store = run.store
+    if told.project is not None:
+        project = projects.get(told.project) or project_of(store, told.project)
+        assert project is not None
+        projects[told.project] = project if project._saved else project.save()
+        run.projects.add(projects[told.project])
+    _add_metrics(run, told.metrics)
+    missing = add_inputs(run, told.inputs, seen)
+    if told.log:
+        add_log(run, told.log)
+    missing += add_outputs(run, told.outputs, seen)
+    if told.ending is not None:
+        end(run, told.ending)
+    return missing
 
 
 def transform_of(store: Store, told: ForeignTransform) -> Transform:

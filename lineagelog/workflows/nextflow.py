@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -111,14 +111,8 @@ def import_nextflow(
     pipeline = name or manifest.name or launched.resolve().name
     tasks = [_told(row, pipeline, manifest, launched.resolve(), zone, path) for row in rows]
     whole = _pipeline(path, Path(prov) if prov is not None else None, pipeline, manifest, rows, tasks)
-    started = [whole, *(_under(task, whole) for task in tasks)]
+    started = [whole, *(replace(task, parent=whole.reference) for task in tasks)]
     return import_runs(store if store is not None else current.current_store(), started)
-
-
-def _under(task: ForeignRun, whole: ForeignRun) -> ForeignRun:
-    from dataclasses import replace
-
-    return replace(task, parent=whole.reference)
 
 
 def _read_trace(path: Path) -> list[dict[str, str]]:

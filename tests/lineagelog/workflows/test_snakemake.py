@@ -104,11 +104,12 @@ def test_each_job_of_the_example_is_a_run_with_its_files(start: Start, sqlite_st
     }
     # What three jobs have read is one artifact, looked at once.
     adapters = sqlite_store.Artifact.get(key="adapters.txt")
-    assert len(adapters.history()) == 1
+    assert len(list(adapters.history())) == 1
     # Snakemake has removed its temporary files; what they held is on record.
     assert not (folder / "filtered" / "a.txt").exists()
     assert sqlite_store.Artifact.get(key="filtered/a.txt").cache().read_text() == "ACGTA\nGGCATT\n"
-    assert sqlite_store.Artifact.get(key="results/counts").n_files == 2
+    # One of the files is the mark of the time that Snakemake leaves in folders.
+    assert sqlite_store.Artifact.get(key="results/counts").n_files == 3
 
 
 def test_failed_and_repeated_jobs_are_failed_runs(start: Start, sqlite_store: Store, tmp_path: Path) -> None:
