@@ -552,7 +552,8 @@ class _Mapper:
         return self._generations("collection", _COLLECTION_GENERATIONS, self._collections)
 
     def _generations(self, prefix: str, sql: str, ids: Ids) -> Iterator[Statement]:
-        # Exactly one each (constraint 24), by no activity where there was no run or it is outside this part.
+        # Exactly one each (constraint 24), by no activity where there was no run or it is outside this part. What a run that had
+        # ended before made was generated earlier than it was recorded, nobody knows when.
         role = ((v.ROLE, v.KNOWN_ROLES["output"]),)
         for position, uid, run_id, run, created_at in self._rows(sql, ids):
             entity = Name(f"{prefix}:{v.local_name(uid)}")
@@ -747,10 +748,10 @@ _PROJECTS_OF_RUNS: Final = """
     FROM runs t JOIN links l ON l.source_id = t.id AND l.kind = 'project' JOIN projects p ON p.id = l.target_id
     WHERE t.id {these} ORDER BY t.position, l.position"""
 _ARTIFACT_GENERATIONS: Final = """
-    SELECT t.position, t.uid, r.id, r.uid, t.created_at
+    SELECT t.position, t.uid, r.id, r.uid, CASE WHEN r.finished_at < t.created_at THEN NULL ELSE t.created_at END
     FROM artifacts t LEFT JOIN runs r ON r.id = t.run_id WHERE t.id {these} ORDER BY t.position"""
 _COLLECTION_GENERATIONS: Final = """
-    SELECT t.position, t.uid, r.id, r.uid, t.created_at
+    SELECT t.position, t.uid, r.id, r.uid, CASE WHEN r.finished_at < t.created_at THEN NULL ELSE t.created_at END
     FROM collections t LEFT JOIN runs r ON r.id = t.run_id WHERE t.id {these} ORDER BY t.position"""
 _USAGES: Final = """
     SELECT t.position, r.uid, a.id, a.uid, t.at, t.role, t.how

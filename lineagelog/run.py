@@ -279,13 +279,16 @@ class Run(AnnotatedRecord):
         fact = RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the interruption"))
         return self._end(fact, reason=reason)
 
-    def add_input(self, artifact: Artifact, *, how: str = "declared", role: str = "input") -> None:
+    def add_input(
+        self, artifact: Artifact, *, how: str = "declared", role: str = "input", at: datetime | None = None
+    ) -> None:
         """Record that the run has read an artifact; repeated reading of one artifact in one role is recorded once.
 
         Args:
             artifact: The artifact.
             how: The call that read it.
             role: Part the input plays in the run.
+            at: When it was read, aware; now by default.
 
         Raises:
             RunClosedError: The run has ended.
@@ -304,7 +307,7 @@ class Run(AnnotatedRecord):
         fact = InputAccessed(
             artifact=artifact.id,
             how=check_name(how, "how"),
-            accessed_at=time_text(datetime.now(UTC)),
+            accessed_at=time_text(at or datetime.now(UTC)),
             role=check_name(role, "the role"),
         )
 

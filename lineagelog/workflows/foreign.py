@@ -324,7 +324,8 @@ def add_inputs(run: Run, files: Sequence[ForeignFile], seen: Seen | None = None)
     """
     artifacts, missing = _save(run.store, files, None, seen or Seen())
     for artifact in artifacts:
-        run.add_input(artifact)
+        # Of a run that is over, it is known only that it began with its inputs.
+        run.add_input(artifact, at=run.started_at if run.pid is None else None)
     return missing
 
 

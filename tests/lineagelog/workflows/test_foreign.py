@@ -28,6 +28,21 @@ def test_a_run_keeps_its_times_and_is_no_part_of_what_records_it(store: Store) -
     assert run.created_at > run.started_at
 
 
+def test_what_a_past_run_made_is_not_stated_to_be_younger_than_the_run(
+    sqlite_store: Store, write: Callable[[str, str], Path]
+) -> None:
+    files = {
+        "inputs": [ForeignFile(write("in.txt", "x"), "in.txt")],
+        "outputs": [ForeignFile(write("out.txt", "y"), "out.txt")],
+    }
+    (run,) = import_runs(sqlite_store, [told("1", ending=ENDED, **files)]).new
+    text = sqlite_store.to_prov(sqlite_store.Artifact.get(key="out.txt")).get_provn()
+    made = next(line for line in text.splitlines() if "wasGeneratedBy" in line and f"run:{run.uid}" in line)
+    used = next(line for line in text.splitlines() if "used(" in line and f"run:{run.uid}" in line)
+    assert f"run:{run.uid}, -" in made
+    assert "2024-02-29T12:00:00" in used
+
+
 def test_runs_are_recorded_after_those_that_started_them(store: Store) -> None:
     runs = [
         told("grandchild", parent="child"),
