@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from lineagelog.domain.artifact import DELETED, LIVE
 from lineagelog.domain.errors import DomainError, MultipleRecordsError, RecordNotFoundError, UnknownFieldError
 from lineagelog.domain.ids import is_base62
 from lineagelog.projections.rows import Readable, find_in
@@ -362,9 +363,10 @@ class QuerySet(Generic[R]):
         rows = self._rows(limit=_SHOWN_MATCHES + 1)
         if len(rows) > 1 and prefer_latest and "is_latest" in rows[0]:
             latest = self.filter(is_latest=True)._rows(limit=_SHOWN_MATCHES + 1)
-            stems = {row["stem"] for row in self._rows()} if len(latest) <= 1 else set()
-            if len(latest) == 1 and len(stems) == 1:
-                return self._record(latest[0])
+            found = self._rows() if len(latest) <= 1 else []
+            if len({row["stem"] for row in found}) == 1:
+                # The latest need not be among them: it may have another key by now, or all of them may lie in the trash.
+                return self._record(latest[0] if latest else max(found, key=_standing))
             rows = latest or rows
         if not rows:
             raise RecordNotFoundError(self._class.__name__, criteria)
@@ -374,6 +376,12 @@ class QuerySet(Generic[R]):
                 self._class.__name__, criteria, tuple(shown + ["…"] * (len(rows) > _SHOWN_MATCHES))
             )
         return self._record(rows[0])
+
+
+def _standing(row: RowDict) -> tuple[bool, bool, int]:
+    """Rank the versions of a family: live ones before those in the trash, those before deleted ones, then by number."""
+    state = row.get("state", LIVE)
+    return state == LIVE, state != DELETED, row["version_number"]
 
 
 def _objects(values: Sequence[object]) -> npt.NDArray[np.object_]:

@@ -150,8 +150,8 @@ class BaseRecord(metaclass=_RegistryType):
     def get(cls: type[R], uid: str | None = None, **fields: Any) -> R:
         """Find exactly one record, by its uid, the beginning of its uid, or by fields.
 
-        Of a family of versions the latest is taken, unless a full uid or a version is named. A full uid finds an artifact in the
-        trash or deleted as well.
+        Of a family of versions the latest that matches is taken, unless a full uid or a version is named. A full uid finds an
+        artifact in the trash or deleted as well.
 
         Raises:
             RecordNotFoundError: None matches.

@@ -38,6 +38,22 @@ def test_get_by_uid_by_its_beginning_and_by_fields(filled: Store) -> None:
     assert ln.Artifact.get(key="raw/iris.parquet").version_number == 1
 
 
+def test_get_finds_the_newest_version_that_matches_also_where_that_is_not_the_latest(filled: Store, frame: Frame) -> None:
+    first, second = ln.Artifact.filter(key="raw/iris.parquet")
+    moved = ln.Artifact(frame(5), key="raw/lilies.parquet", revises=second, run=False).save()
+    assert ln.Artifact.get(key="raw/iris.parquet") == second, "the latest version has another key"
+    assert ln.Artifact.get(first.uid[:16]) == moved
+    moved.delete()
+    assert ln.Artifact.get(first.uid[:16]) == second
+    second.delete()
+    assert ln.Artifact.get(key="raw/iris.parquet") == first, "the newest version lies in the trash"
+    assert ln.Artifact.filter().all_states().get(key="raw/iris.parquet") == first
+    first.delete()
+    assert ln.Artifact.get(key="raw/iris.parquet", state="trashed") == second
+    second.delete(permanent=True)
+    assert ln.Artifact.filter().all_states().get(key="raw/iris.parquet") == first, "what can be restored goes first"
+
+
 def test_get_of_nothing_or_of_several_is_an_error(filled: Store, refused: Refused) -> None:
     refused(errors.RecordNotFoundError, lambda: ln.Artifact.get("zzzzzzzzzzzzzzzz"), "zzzz")
     refused(errors.RecordNotFoundError, lambda: ln.Artifact.get("not a uid"), "letters and digits")
