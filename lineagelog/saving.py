@@ -7,6 +7,7 @@ a record without its bytes.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -289,7 +290,13 @@ def _find_content(store: Store, artifact: Artifact, scratch: _Scratch) -> _Conte
         assert artifact._object is not None
         source = scratch.place(artifact.suffix)
         obj, fmt = artifact._object
-        _describe(artifact, write(fmt, obj, source))
+        try:
+            contents = write(fmt, obj, source)
+        except StorageError as exc:
+            if not isinstance(exc.__cause__, OSError):
+                raise
+            raise _not_written(artifact, exc.__cause__) from exc
+        _describe(artifact, contents)
     else:
         _describe(artifact, infer(Location.of(source), artifact.suffix))
     storage_id = store.default_storage_id
@@ -297,6 +304,15 @@ def _find_content(store: Store, artifact: Artifact, scratch: _Scratch) -> _Conte
     size = (artifact.size or 0) if artifact._source is not None else source.stat().st_size
     at_once = is_folder or size < _SMALL_BYTES
     return _Content(artifact, run, storage_id, backend, None, source, is_folder, at_once)
+
+
+def _not_written(artifact: Artifact, cause: OSError) -> StorageError:
+    """Say which object could not even be written to where it waits for the store."""
+    why = os.strerror(cause.errno) if cause.errno is not None else cause
+    return StorageError(
+        f"{_label([artifact])} cannot be written to the temporary folder {tempfile.gettempdir()}: {why}; free space there, or name "
+        "another folder in TMPDIR"
+    )
 
 
 def _is_remote_folder(artifact: Artifact) -> bool:
@@ -408,8 +424,11 @@ def _decide(
         The events; for each draft the id of the artifact that has this content already; hashes of contents that were
         taken as new because nobody had saved them; the families that the decision rests on, by their stems.
     """
+    stems, families = _families(store, drafts)
+    # Read after the families: what another writer has added to one of them by then is among the known contents.
     contents, revisions, runs = _known_contents(store, drafts)
-    stems, families = _families(store, drafts, contents)
+    trashed = {version.uid[:ARTIFACT_STEM_LENGTH] for version in contents.values() if version.state != LIVE}
+    families |= read_families(store.log.database, trashed - families.keys())
     existing_families = dict(families)
     events: list[NewEvent] = []
     existing: list[str | None] = []
@@ -558,10 +577,8 @@ def _registered(draft: _Draft, uid: str, version_number: int, revises: str | Non
     )
 
 
-def _families(
-    store: Store, drafts: Sequence[_Draft], contents: Mapping[str, Version]
-) -> tuple[dict[str, str], dict[str, Family]]:
-    """Find the families that a key or `revises` names, or whose version in the trash has one of the contents.
+def _families(store: Store, drafts: Sequence[_Draft]) -> tuple[dict[str, str], dict[str, Family]]:
+    """Find the families that a key or `revises` names.
 
     Returns:
         Key to stem; stem to family.
@@ -576,8 +593,7 @@ def _families(
     # A family can have changed its key by `revises`; its other versions then stand under another key.
     stems = {key: str(row["stem"]) for key, row in highest.items()}
     revised = {draft.artifact._revises.uid[:ARTIFACT_STEM_LENGTH] for draft in drafts if draft.artifact._revises}
-    trashed = {version.uid[:ARTIFACT_STEM_LENGTH] for version in contents.values() if version.state != LIVE}
-    return stems, read_families(database, {*stems.values(), *revised, *trashed})
+    return stems, read_families(database, {*stems.values(), *revised})
 
 
 def _known_contents(

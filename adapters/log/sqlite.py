@@ -396,7 +396,11 @@ def _translated(name: str) -> Iterator[None]:
         text = str(exc)
         if "readonly" in text or "read-only" in text:
             raise StoreReadOnlyError(f"{name} can be read but not written; nothing was recorded ({exc})") from exc
-        if "locked" in text or "unable to open" in text or "disk" in text or "full" in text:
+        if "full" in text:
+            raise StoreUnavailableError(
+                f"{name} cannot grow: {exc}; nothing was recorded, free space and try again"
+            ) from exc
+        if "locked" in text or "unable to open" in text or "disk" in text:
             raise StoreUnavailableError(f"{name} cannot be used now: {exc}; nothing was recorded, try again") from exc
         if text.startswith(("no such table", "no such column")) or "has no column named" in text:
             raise StorageError(lacking(name, text)) from exc

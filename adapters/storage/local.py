@@ -67,7 +67,7 @@ class LocalStorage(Storage):
         """Copy and hash a file in one pass; what was hashed is what was copied."""
         temporary = self._temporary_name(source)
         try:
-            with open_sink(temporary, mode=_READ_ONLY) as write:
+            with open_sink(temporary, mode=_READ_ONLY, name=self.name) as write:
                 hashed, _ = hash_file(source, write, progress=progress)
         except BaseException:
             _remove(temporary)
@@ -83,7 +83,7 @@ class LocalStorage(Storage):
             )
         temporary = self._temporary_name(source)
         try:
-            hashed = _copy_folder(source, temporary, progress, mode=_READ_ONLY)
+            hashed = _copy_folder(source, temporary, progress, mode=_READ_ONLY, name=self.name)
         except BaseException:
             _remove(temporary)
             raise
@@ -222,7 +222,12 @@ class LocalStorage(Storage):
             raise TypeError("only what was staged by this location can be committed to it")
         places = {path: self._place_for(path) for _, path in contents}
         folders = {place.parent for place in places.values()}
-        sync_trees([content.temporary() for content, _ in contents])
+        try:
+            sync_trees([content.temporary() for content, _ in contents])
+        except StorageError as exc:
+            if all(content.temporary().exists() for content, _ in contents):
+                raise
+            raise self.swept_away() from exc
         try:
             for folder in folders:
                 _make_folders(folder)
@@ -233,7 +238,19 @@ class LocalStorage(Storage):
         except OSError as exc:
             if isinstance(exc, LineageLogError):
                 raise
-            raise _failed(f"the storage location {self.root} cannot be written", exc) from exc
+            raise _failed(f"{self.name} cannot be written", exc) from exc
+
+    def swept_away(self) -> ObjectMissingError:
+        """Say that somebody has removed what was staged."""
+        return ObjectMissingError(
+            f"what was copied to {self.name} was removed before it got its name, as by a collection of orphans that spared it for "
+            "too short a time; nothing was registered: save it again"
+        )
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages, in place of paths made of ids, which say nothing to anybody."""
+        return f"the storage location {self.root}"
 
     def _place_for(self, path: str) -> Path:
         """Find the real place of a path that is to be written."""
@@ -252,7 +269,7 @@ class LocalStorage(Storage):
         try:
             _make_folders(staging)
         except OSError as exc:
-            raise _failed(f"the storage location {self.root} cannot be written", exc) from exc
+            raise _failed(f"{self.name} cannot be written", exc) from exc
         return staging / f"{os.getpid()}-{secrets.token_hex(8)}"
 
     def _place(self, path: str) -> Path:
@@ -304,7 +321,9 @@ class _StagedLocally(Staged):
                 f"something lies at {place} already and was left as it is; choose another path, or delete it first"
             ) from exc
         except OSError as exc:
-            raise _failed(f"{place} cannot be written", exc) from exc
+            if isinstance(exc, FileNotFoundError) and not temporary.exists():
+                raise self._storage.swept_away() from exc
+            raise _failed(f"{self._storage.name} cannot be written", exc) from exc
         self._temporary = None
         self.committed = True
 
@@ -387,17 +406,19 @@ def not_a_file(name: str) -> ObjectMissingError:
 
 
 @contextmanager
-def open_sink(path: Path, *, mode: int = 0o666) -> Iterator[Sink]:
+def open_sink(path: Path, *, mode: int = 0o666, name: str | None = None) -> Iterator[Sink]:
     """Open a new file for writing; `sync_trees` brings it to the medium.
 
     Args:
         path: The file.
         mode: Its permissions, less those that the process's mask takes away.
+        name: What people call the place that is written, its path by default.
     """
+    failure = f"{name or path} cannot be written"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except OSError as exc:
-        raise _failed(f"{path} cannot be written", exc) from exc
+        raise _failed(failure, exc) from exc
 
     def write(block: bytes) -> None:
         try:
@@ -405,7 +426,7 @@ def open_sink(path: Path, *, mode: int = 0o666) -> Iterator[Sink]:
             while view:
                 view = view[os.write(descriptor, view) :]
         except OSError as exc:
-            raise _failed(f"{path} cannot be written", exc) from exc
+            raise _failed(failure, exc) from exc
 
     try:
         yield write
@@ -413,14 +434,16 @@ def open_sink(path: Path, *, mode: int = 0o666) -> Iterator[Sink]:
         os.close(descriptor)
 
 
-def _copy_folder(source: Path, target: Path, progress: Progress | None, *, mode: int = 0o666) -> Hashed:
+def _copy_folder(
+    source: Path, target: Path, progress: Progress | None, *, mode: int = 0o666, name: str | None = None
+) -> Hashed:
     """Copy a folder file by file, and hash it."""
 
     def sink_for(path: str) -> AbstractContextManager[Sink]:
         place = target / path
         if "/" in path:
             place.parent.mkdir(parents=True, exist_ok=True)
-        return open_sink(place, mode=mode)
+        return open_sink(place, mode=mode, name=name)
 
     try:
         target.mkdir()
@@ -428,7 +451,7 @@ def _copy_folder(source: Path, target: Path, progress: Progress | None, *, mode:
     except LineageLogError:
         raise
     except OSError as exc:
-        raise _failed(f"the folder {source} cannot be copied to {target}", exc) from exc
+        raise _failed(f"the folder {source} cannot be copied to {name or target}", exc) from exc
     return hashed
 
 

@@ -38,7 +38,9 @@ def test_get_by_uid_by_its_beginning_and_by_fields(filled: Store) -> None:
     assert ln.Artifact.get(key="raw/iris.parquet").version_number == 1
 
 
-def test_get_finds_the_newest_version_that_matches_also_where_that_is_not_the_latest(filled: Store, frame: Frame) -> None:
+def test_get_finds_the_newest_version_that_matches_also_where_that_is_not_the_latest(
+    filled: Store, frame: Frame
+) -> None:
     first, second = ln.Artifact.filter(key="raw/iris.parquet")
     moved = ln.Artifact(frame(5), key="raw/lilies.parquet", revises=second, run=False).save()
     assert ln.Artifact.get(key="raw/iris.parquet") == second, "the latest version has another key"

@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 
 import lineagelog as ln
-from lineagelog import errors
+from lineagelog import errors, saving
+from lineagelog.disposal import Family
 from lineagelog.domain.event import NewEvent
 from lineagelog.store import Store
 
@@ -315,6 +316,23 @@ def test_a_save_that_is_refused_after_it_lost_a_race_leaves_no_bytes(
     assert len([path for path in objects.rglob("*") if path.is_file()]) == 2
 
 
+def test_content_that_another_writer_saves_at_the_same_moment_is_that_one(
+    sqlite_store: Store, write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read_families = sqlite_store, saving.read_families
+    store.Artifact(write("a.txt", "a"), key="k", run=False).save()
+    others: list[ln.Artifact] = []
+
+    def read_late(*arguments: Any) -> dict[str, Family]:
+        monkeypatch.undo()
+        others.append(store.Artifact(write("b.txt", "b"), key="k", run=False).save())
+        return read_families(*arguments)
+
+    monkeypatch.setattr(saving, "read_families", read_late)
+    assert store.Artifact(write("same.txt", "b"), key="k", run=False).save() == others[0]
+    assert others[0].versions.count() == 2
+
+
 def test_many_files_are_read_at_once_and_stay_what_they_are(sqlite_store: Store, tmp_path: Path) -> None:
     sizes = [2_000_000, 10, 3_000_000, 0, 1_500_000, 1 << 20, 9_000_000, 20]
     artifacts = []
@@ -354,3 +372,31 @@ def test_of_many_files_the_one_that_fails_is_named_and_nothing_is_left_over(
     (tmp_path / "file16").write_bytes(b"back")
     ln.save(artifacts)
     assert ln.Artifact.get(key="file16").cache().read_bytes() == b"back"
+
+
+@pytest.mark.parametrize(("key", "where"), [("copied.bin", "the storage location"), ("t.parquet", "temporary folder")])
+def test_what_finds_no_room_is_called_by_its_key_and_leaves_nothing(
+    sqlite_store: Store, tmp_path: Path, run_script: RunScript, key: str, where: str
+) -> None:
+    (tmp_path / "copied.bin").write_bytes(b"x" * 3_000_000)
+    script = run_script(
+        """
+        import resource, signal, sys
+        import numpy, pandas
+        import lineagelog as ln
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+        what = sys.argv[1] if sys.argv[1].endswith(".bin") else pandas.DataFrame({"x": numpy.random.rand(500_000)})
+        try:
+            ln.Artifact(what, key=sys.argv[2], run=False).save()
+        except ln.errors.StorageError as error:
+            print(error)
+        """,
+        arguments=(str(tmp_path / key), key),
+    )
+    assert where in script.stdout, script.stderr
+    assert "File too large" in script.stdout
+    assert "staging" not in script.stdout
+    assert sqlite_store.folder is not None
+    assert not list((sqlite_store.folder / ".lineagelog-staging").glob("*"))
+    assert ln.Artifact.all().count() == 0

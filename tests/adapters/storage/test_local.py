@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lineagelog.adapters.storage import Storage, hash_local, normalise_root, open_storage, verify
+from lineagelog.adapters.storage import Storage, hash_local, local, normalise_root, open_storage, verify
 from lineagelog.adapters.storage.hashing import BLOCK_BYTES
 from lineagelog.adapters.storage.local import STAGING
 from lineagelog.domain.artifact import folder_hash
@@ -425,6 +425,26 @@ def test_a_writer_that_is_killed_leaves_a_leftover_and_no_object(storage: Storag
         staged.commit("x")
     assert storage.clean_leftovers(0) == 1
     assert left_behind(storage) == [Path(storage.root) / "x"]
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_staged_content_that_a_collection_removed_is_said_to_be_gone(
+    storage: Storage, source: Path, is_moved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = storage.stage_file(source)
+    sync = local.sync_trees
+
+    def sync_and_sweep(paths: list[Path]) -> None:
+        if is_moved:
+            sync(paths)
+        assert storage.clean_leftovers(0) == 1
+        if not is_moved:
+            sync(paths)
+
+    monkeypatch.setattr(local, "sync_trees", sync_and_sweep)
+    with pytest.raises(ObjectMissingError, match=r"removed before it got its name.*save it again"):
+        staged.commit("a.txt")
+    assert not storage.exists("a.txt")
 
 
 def test_a_root_that_cannot_be_written_gives_one_clear_error(tmp_path: Path, source: Path) -> None:
