@@ -6,9 +6,13 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from lineagelog.domain.event import Context
 from lineagelog.domain.run import EnvironmentRecorded
@@ -16,6 +20,8 @@ from lineagelog.domain.version import VERSION
 
 _DIST_INFO: Final = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-(?P<version>[^-]+)\.dist-info")
 _SEPARATORS: Final = re.compile(r"[-_.]+")
+# Docker, Podman, containerd and Kubernetes all name containers by 64 hexadecimal characters.
+_CONTAINER: Final = re.compile(r"(?:docker|libpod|containerd|kubepods|containers)[^\s]*?\b([0-9a-f]{64})\b")
 
 
 def capture() -> EnvironmentRecorded:
@@ -27,20 +33,17 @@ def capture() -> EnvironmentRecorded:
     python = "{}.{}.{}".format(*sys.version_info[:3])
     implementation = sys.implementation.name
     system = platform_text()
-    packages = installed()
-    content = json.dumps(
-        {"implementation": implementation, "packages": packages, "platform": system, "python": python},
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-    )
-    return EnvironmentRecorded(
-        hash=hashlib.sha256(content.encode()).hexdigest(),
-        python=python,
-        implementation=implementation,
-        platform=system,
-        packages=packages,
-    )
+    content = {
+        "python": python,
+        "implementation": implementation,
+        "platform": system,
+        "packages": installed(),
+        "hardware": hardware(),
+        "conda": conda_environment(),
+        "conda_packages": conda_packages(),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return msgspec.convert({"hash": hashlib.sha256(text.encode()).hexdigest(), **content}, EnvironmentRecorded)
 
 
 def context(auth: str = "declared", session: str | None = None) -> Context:
@@ -73,6 +76,67 @@ def platform_text() -> str:
     """
     system = os.uname()
     return f"{system.sysname}-{system.release}-{system.machine}"
+
+
+def hardware() -> dict[str, str | int]:
+    """Say what the machine has: `cpu` (its model), `n_cpus`, `memory_bytes`; what it does not tell is left out."""
+    found: dict[str, str | int] = {}
+    model = _cpu_model()
+    if model:
+        found["cpu"] = model
+    n_cpus = os.cpu_count()
+    if n_cpus is not None:
+        found["n_cpus"] = n_cpus
+    with suppress(ValueError, OSError):
+        found["memory_bytes"] = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return found
+
+
+def conda_environment() -> str | None:
+    """Return the name of the conda environment that this Python belongs to; `None` outside of one."""
+    if not (Path(sys.prefix) / "conda-meta").is_dir():
+        return None
+    name = os.environ.get("CONDA_DEFAULT_ENV")
+    # The variable may speak of another environment than the one whose Python runs.
+    return name if name and os.environ.get("CONDA_PREFIX") == sys.prefix else Path(sys.prefix).name
+
+
+def conda_packages() -> dict[str, str]:
+    """List what conda has installed into the environment of this Python, name to version, by the names of its records."""
+    packages = {}
+    for entry in sorted((Path(sys.prefix) / "conda-meta").glob("*.json")):
+        # name-version-build.json; a name may hold hyphens, the others never do.
+        parts = entry.stem.rsplit("-", 2)
+        if len(parts) == 3:
+            packages[parts[0]] = parts[1]
+    return packages
+
+
+def container_id() -> str | None:
+    """Return the id of the container that this process runs in, as the kernel's list of mounts or control groups holds it."""
+    for source in ("/proc/self/cgroup", "/proc/self/mountinfo"):
+        with suppress(OSError):
+            for line in Path(source).read_text(errors="replace").splitlines():
+                match = _CONTAINER.search(line)
+                if match is not None:
+                    return match[1]
+    return None
+
+
+def _cpu_model() -> str | None:
+    with suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip() in ("model name", "Hardware", "cpu model"):
+                return value.strip()
+        return None
+    # On macOS the kernel tells it by a call that only a program wraps.
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, timeout=5, check=True
+        )
+        return done.stdout.strip() or None
+    return None
 
 
 def installed() -> dict[str, str]:

@@ -54,6 +54,7 @@ class RunStarted(Event, frozen=True):
         git: The checkout its code came from.
         command: Command line, secrets redacted.
         pid: Process that the run ends with, on the host of the event; `None` for a run that no process holds open.
+        container: Id of the container it runs in, as far as the kernel tells.
     """
 
     uid: str
@@ -69,6 +70,7 @@ class RunStarted(Event, frozen=True):
     git: GitState | None = None
     command: list[str] = []
     pid: int | None = None
+    container: str | None = None
 
 
 @recorded_as("run.updated.1")
@@ -155,6 +157,9 @@ class EnvironmentRecorded(Event, frozen=True):
         implementation: Name of the Python implementation.
         platform: Operating system, release and machine.
         packages: Installed distributions, name to version.
+        hardware: What the machine has, as far as it tells: `cpu`, `n_cpus`, `memory_bytes`.
+        conda: Name of the conda environment.
+        conda_packages: Packages that conda installed, name to version, those that are no Python distributions included.
     """
 
     hash: str
@@ -162,6 +167,9 @@ class EnvironmentRecorded(Event, frozen=True):
     implementation: str
     platform: str
     packages: dict[str, str]
+    hardware: dict[str, str | int] = {}
+    conda: str | None = None
+    conda_packages: dict[str, str] = {}
 
 
 def check_open(uid: str, status: str) -> None:

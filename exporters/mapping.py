@@ -393,7 +393,8 @@ class _Mapper:
 
     def _environment_entities(self) -> Iterator[Statement]:
         ids = self._ids["environments"]
-        for id_, python, implementation, platform, hash_, packages, created_at in self._rows(_ENVIRONMENTS, ids):
+        for row in self._rows(_ENVIRONMENTS, ids):
+            id_, python, implementation, platform, hash_, packages, hardware, conda, conda_packages, created_at = row
             attributes: list[tuple[Name, Value | None]] = [
                 (v.TYPE, v.ENVIRONMENT),
                 (v.PYTHON, python),
@@ -401,6 +402,9 @@ class _Mapper:
                 (v.PLATFORM, platform),
                 (v.SHA256, hash_),
                 (v.PACKAGES, packages),
+                (v.HARDWARE, hardware if hardware != "{}" else None),
+                (v.CONDA, conda),
+                (v.CONDA_PACKAGES, conda_packages if conda_packages != "{}" else None),
                 (v.CREATED, moment(created_at)),
             ]
             yield Entity(Name(f"environment:{v.local_name(id_)}"), present(attributes))
@@ -507,7 +511,7 @@ class _Mapper:
         for row in self._rows(_RUNS, self._runs):
             (
                 id_, uid, name, status, started_at, finished_at, params, redacted, reference, reference_type, environment,
-                git_commit, git_dirty, git_remote, git_branch, git_path, command, host, error_type, error_message,
+                git_commit, git_dirty, git_remote, git_branch, git_path, command, host, container, error_type, error_message,
                 is_consecutive, stale_cells, unrun_cells, imports,
             ) = row  # fmt: skip
             attributes: list[tuple[Name, Value | None]] = [
@@ -526,6 +530,7 @@ class _Mapper:
                 (v.GIT_PATH, git_path),
                 (v.COMMAND, command if command != "[]" else None),
                 (v.HOST, host),
+                (v.CONTAINER, container),
                 (v.ERROR_TYPE, error_type),
                 (v.ERROR_MESSAGE, error_message),
                 (v.IS_CONSECUTIVE, None if is_consecutive is None else bool(is_consecutive)),
@@ -704,7 +709,7 @@ _STORAGES: Final = """
     SELECT t.uid, t.root, t.type, t.region, t.endpoint_url, t.description, t.created_at
     FROM storages t WHERE t.id {these} ORDER BY t.position"""
 _ENVIRONMENTS: Final = """
-    SELECT t.id, t.python, t.implementation, t.platform, t.hash, t.packages, t.created_at
+    SELECT t.id, t.python, t.implementation, t.platform, t.hash, t.packages, t.hardware, t.conda, t.conda_packages, t.created_at
     FROM environments t WHERE t.id {these} ORDER BY t.position"""
 _TRANSFORMS: Final = """
     SELECT t.uid, t.key, t.type, t.description, t.hash, t.source_redacted, t.reference, t.reference_type, t.version_number,
@@ -736,7 +741,7 @@ _STEMS_OF: Final = {
 _SESSIONS: Final = "SELECT t.id, t.user_id, t.started_at, t.ended_at FROM sessions t ORDER BY t.position"
 _RUNS: Final = """
     SELECT t.id, t.uid, t.name, t.status, t.started_at, t.finished_at, t.params, t.redacted, t.reference, t.reference_type,
-        t.environment_id, t.git_commit, t.git_dirty, t.git_remote, t.git_branch, t.git_path, t.command, t.host,
+        t.environment_id, t.git_commit, t.git_dirty, t.git_remote, t.git_branch, t.git_path, t.command, t.host, t.container,
         t.error_type, t.error_message, t.is_consecutive, t.stale_cells, t.unrun_cells, t.imports
     FROM runs t WHERE t.id {these} ORDER BY t.position"""
 _SEEN: Final = """

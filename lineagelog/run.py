@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 from lineagelog import current, message
+from lineagelog.adapters.environment import container_id
 from lineagelog.annotated import AnnotatedRecord
 from lineagelog.domain.artifact import DELETED
 from lineagelog.domain.errors import (
@@ -86,6 +87,7 @@ class Run(AnnotatedRecord):
         git_remote: URL of its remote.
         command: Command line, secrets redacted.
         host: Machine.
+        container: Id of the container it ran in.
         pid: Process the run ends with, `None` for a run that no process holds open.
         error_type: Class of the error that ended it, or what interrupted it.
         error_message: Text of that error.
@@ -113,6 +115,7 @@ class Run(AnnotatedRecord):
     git_path: str | None
     command: list[str]
     host: str | None
+    container: str | None
     pid: int | None
     error_type: str | None
     error_message: str | None
@@ -213,6 +216,7 @@ class Run(AnnotatedRecord):
                 git=self._git,
                 command=redact_command(self._command),
                 pid=os.getpid() if self._ends_with_process else None,
+                container=container_id() if self._ends_with_process else None,
             )
             events.append(store.new_event(fact, run_id, run=run_id))
             try:
@@ -424,14 +428,14 @@ class Run(AnnotatedRecord):
 
     @property
     def environment(self) -> dict[str, Any] | None:
-        """Python, platform and installed packages the run had."""
+        """Python, platform, hardware and installed packages the run had."""
         if self.environment_id is None:
             return None
         row = find_one(self.store.log.database, schema.ENVIRONMENTS, id=self.environment_id)
         if row is None:
             raise UnsavedRecordError(f"the environment of {self!r} is not in {self.store.name}; run `prov verify`")
         kinds = {column.name: column.kind for column in schema.ENVIRONMENTS.columns}
-        wanted = ("python", "implementation", "platform", "packages", "hash")
+        wanted = ("python", "implementation", "platform", "packages", "hardware", "conda", "conda_packages", "hash")
         return {name: to_python(kinds[name], row[name]) for name in wanted}
 
     def view_lineage(self, path: str | Path | None = None, **options: Any) -> Any:

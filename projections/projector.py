@@ -204,8 +204,10 @@ def _transform_updated(e: RecordedEvent, fact: transform.TransformUpdated) -> Se
 
 @_handles(run.EnvironmentRecorded)
 def _environment_recorded(e: RecordedEvent, fact: run.EnvironmentRecorded) -> Sequence[Operation]:
-    packages = _json.encode(fact.packages).decode()
-    row = (e.position, e.stream, fact.hash, fact.python, fact.implementation, fact.platform, packages, e.recorded_at)
+    row = (
+        e.position, e.stream, fact.hash, fact.python, fact.implementation, fact.platform, _json.encode(fact.packages).decode(),
+        _json.encode(fact.hardware).decode(), fact.conda, _json.encode(fact.conda_packages).decode(), e.recorded_at,
+    )  # fmt: skip
     return ((_INSERT_ENVIRONMENT, row),)
 
 
@@ -219,8 +221,8 @@ def _run_started(e: RecordedEvent, fact: run.RunStarted) -> Sequence[Operation]:
         e.position, e.stream, e.version, fact.uid, fact.name, fact.transform, run.STARTED, fact.started_at, None,
         _json.encode(fact.params).decode(), _json.encode(fact.redacted).decode(), fact.reference, fact.reference_type,
         fact.initiated_by, fact.environment, *checkout,
-        _json.encode(fact.command).decode(), _context(e).host, fact.pid, None, None, None, *(None,) * 4, e.recorded_at,
-        e.recorded_at, e.actor,
+        _json.encode(fact.command).decode(), _context(e).host, fact.container, fact.pid, None, None, None, *(None,) * 4,
+        e.recorded_at, e.recorded_at, e.actor,
     )  # fmt: skip
     return ((_INSERT_RUN, row),)
 

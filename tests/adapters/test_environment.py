@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lineagelog.adapters import environment
 from lineagelog.adapters.environment import capture, context
 from lineagelog.domain.event import decode, encode
 from lineagelog.domain.version import VERSION
@@ -68,3 +70,45 @@ def test_context_says_where_events_come_from(monkeypatch: pytest.MonkeyPatch) ->
     assert (found.auth, found.session, found.software) == ("anonymous", "s", f"lineagelog/{VERSION}")
     assert found.host
     assert found.os_user not in (None, "somebody-else")
+
+
+def test_the_machine_tells_what_it_has() -> None:
+    found = capture().hardware
+    assert found["n_cpus"] == os.cpu_count()
+    assert int(found["memory_bytes"]) > 2**28
+    assert found.get("cpu", "") in (Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else str(found))
+
+
+def test_a_conda_environment_is_known_by_its_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "study"))
+    plain = capture()
+    assert (plain.conda, plain.conda_packages) == (None, {})
+    meta = tmp_path / "study" / "conda-meta"
+    meta.mkdir(parents=True)
+    (meta / "lib-blas-3.9.0-16_openblas.json").write_text("{}")
+    (meta / "history").write_text("")
+    monkeypatch.setenv("CONDA_DEFAULT_ENV", "another")
+    monkeypatch.setenv("CONDA_PREFIX", "/elsewhere")
+    found = capture()
+    assert (found.conda, found.conda_packages) == ("study", {"lib-blas": "3.9.0"})
+    assert found.hash != plain.hash
+    monkeypatch.setenv("CONDA_PREFIX", str(tmp_path / "study"))
+    assert capture().conda == "another"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0::/docker/{}",
+        "12:memory:/kubepods/burstable/pod0a1b/{}",
+        "0::/system.slice/docker-{}.scope",
+        "1028 1014 254:1 /var/lib/docker/containers/{}/hostname /etc/hostname rw - ext4 /dev/vda1 rw",
+        "0::/machine.slice/libpod-{}.scope/container",
+    ],
+)
+def test_containers_are_found_where_the_kernel_names_them(line: str) -> None:
+    name = "0123456789abcdef" * 4
+    match = environment._CONTAINER.search(line.format(name))
+    assert match is not None
+    assert match[1] == name
+    assert environment._CONTAINER.search("0::/user.slice/user-0.slice/session-1.scope") is None

@@ -185,6 +185,9 @@ def record_rich(log: EventLog) -> Recorder:
             implementation="CPython",
             platform="Linux x86_64",
             packages={"numpy": "2.0"},
+            hardware={"cpu": "Some Processor", "n_cpus": 8},
+            conda="study",
+            conda_packages={"libblas": "3.9"},
         ),
     )
     r.add(
@@ -217,7 +220,7 @@ def record_rich(log: EventLog) -> Recorder:
     )
     r.start("child", "clean2", actor="bob", initiated_by=r.ids["parent"])
     r.start("nobody", "clean2", actor=None)
-    r.start("open", "clean", environment=r.ids["environment"], actor=None)
+    r.start("open", "clean", environment=r.ids["environment"], container="c0" * 32, actor=None)
     r.read("parent", "raw")
     r.read("parent", "folder", role="training set: é")
     r.save(
@@ -248,7 +251,14 @@ def record_rich(log: EventLog) -> Recorder:
     r.flush()
     r.add("figure", ArtifactUpdated(changes={"description": Change(None, "a figure")}), actor="bob")
     r.save("other", "open", key="other.txt")
-    r.add("parent", RunFinished(finished_at="2026-11-21T09:05:00.123456Z"), actor="ada")
+    finished = RunFinished(
+        finished_at="2026-11-21T09:05:00.123456Z",
+        is_consecutive=False,
+        stale_cells=[2],
+        unrun_cells=[4, 5],
+        imports={"numpy": "2.0"},
+    )
+    r.add("parent", finished, actor="ada")
     failed = RunFailed(
         finished_at="2026-11-21T09:05:00.000000Z",
         error_type="ValueError",

@@ -187,7 +187,14 @@ def history() -> list[NewEvent]:
     environment = story.add(
         new_id(),
         EnvironmentRecorded(
-            hash="e" * 64, python="3.11", implementation="CPython", platform="Linux", packages={"b": "2", "a": "1"}
+            hash="e" * 64,
+            python="3.11",
+            implementation="CPython",
+            platform="Linux",
+            packages={"b": "2", "a": "1"},
+            hardware={"n_cpus": 2},
+            conda="base",
+            conda_packages={"libblas": "3.9"},
         ),
     )
     runs = [new_id() for _ in range(4)]

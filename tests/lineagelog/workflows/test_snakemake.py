@@ -31,7 +31,9 @@ def start(sqlite_store: Store, tmp_path: Path) -> Iterator[Start]:
 
     def call(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        path = os.pathsep.join(
+            [str(ROOT), str(ROOT / "lineagelog/workflows/plugins"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
         assert sqlite_store.folder is not None
         process = subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--logger", "lineagelog", "--cores", "2", *arguments],

@@ -15,7 +15,7 @@ from lineagelog.workflows.snakemake import Recorder
 
 
 @dataclass
-class LogHandlerSettings(LogHandlerSettingsBase):  # type: ignore[misc]  # Snakemake's interfaces are untyped
+class LogHandlerSettings(LogHandlerSettingsBase):
     """Options `--logger-lineagelog-…`; Snakemake reads their types at run time, as `Optional`.
 
     Attributes:
@@ -32,7 +32,7 @@ class LogHandlerSettings(LogHandlerSettingsBase):  # type: ignore[misc]  # Snake
     )
 
 
-class LogHandler(LogHandlerBase):  # type: ignore[misc]
+class LogHandler(LogHandlerBase):
     """Hands what Snakemake says about jobs to the recorder."""
 
     def __post_init__(self) -> None:
