@@ -26,7 +26,8 @@ def test_every_example_runs_in_order(tmp_path: Path, postgresql_address: str) ->
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("LINEAGELOG_", "XDG_", "PYTEST_"))
     }
-    environment = kept | {"XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path)}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = kept | {"XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path), "PATH": path}
     folder = tmp_path / "project"
     folder.mkdir()
 

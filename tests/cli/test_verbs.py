@@ -38,8 +38,8 @@ NO_EVENTS: Final[dict[str, str]] = {
 }  # fmt: skip
 """Commands that ask, and their arguments."""
 
-ELSEWHERE: Final = {"init", "delete", "run", "validate"}
-"""Commands that make or end a whole store, run a program, or need none; what they record is tested with them."""
+ELSEWHERE: Final = {"init", "delete", "run", "import mlflow", "import nextflow", "validate"}
+"""Commands that make or end a whole store, run a program, import runs, or need no store; what they record is tested with them."""
 
 
 def test_every_command_is_listed_once() -> None:

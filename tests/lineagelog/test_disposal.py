@@ -193,9 +193,12 @@ def test_a_place_that_holds_the_store_is_never_removed(store: Store, refused: Re
     (tmp_path / "outer" / "data" / "store").symlink_to(store.folder)
     store.folder.rename(tmp_path / "outer" / "data" / "moved")
     moved, store.folder = store.folder, tmp_path / "outer" / "data" / "moved"
+    # The database is still found where it was opened.
+    moved.symlink_to(store.folder)
     try:
         refused(errors.ConstraintError, lambda: artifact.delete(permanent=True, storage=True), "holds the store itself")
     finally:
+        moved.unlink()
         store.folder.rename(moved)
         store.folder = moved
 
