@@ -60,6 +60,7 @@ _SMALL_BYTES: Final = 1 << 20
 # More remarks of one call than this say less than their sum.
 _REMARKS: Final = 10
 _SIMILAR_KEY: Final = 0.9
+_SEPARATORS: Final = {".csv": ";\t|", ".csv.gz": ";\t|", ".tsv": ",;|", ".tsv.gz": ",;|"}
 _looks = iter(range(50))
 """So many new keys are compared with the others in a process: whoever saves more of them one by one is not kept waiting."""
 
@@ -141,6 +142,9 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
                 f"the content of {n_known:,} of {len(drafts):,} is that of artifacts which exist{restored}; the second savings "
                 "are on record"
             )
+        for draft, same in list(zip(drafts, existing, strict=True))[:_REMARKS]:
+            if same is None:
+                _hint_separator(draft.artifact)
         if len(drafts) == 1:
             _hint_similar(store, drafts[0].artifact)
 
@@ -154,6 +158,18 @@ def _hint_similar(store: Store, artifact: Artifact) -> None:
     folder, slash, _ = artifact.key.rpartition("/")
     end = artifact.suffix if artifact.key.endswith(artifact.suffix) else ""
     hint_similar(store, "Artifact", "key", artifact.key, start=folder + slash, end=end, least=_SIMILAR_KEY)
+
+
+def _hint_separator(artifact: Artifact) -> None:
+    """Point out a table whose one column holds the sign that probably separates its columns."""
+    (column, *others) = artifact.table_schema or ("",)
+    separator = next((sign for sign in _SEPARATORS.get(artifact.suffix, "") if sign in column), None)
+    if separator is None or others:
+        return
+    message.hint(
+        f"{artifact.key or artifact.uid} is recorded with one column, {column!r}: its columns are probably separated by "
+        f"{separator!r}, so read it with load(sep={separator!r}), or save it with the separator that {artifact.suffix} stands for"
+    )
 
 
 def _label(artifacts: Sequence[Artifact]) -> str:

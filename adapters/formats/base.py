@@ -169,8 +169,8 @@ def understood(name: str, fmt: Format) -> Iterator[None]:
 
 def missing_package(name: str, fmt: Format, exc: ImportError) -> StorageError:
     """Say which package a format needs."""
-    wanted = f"`pip install '{fmt.extra}'`" if fmt.extra else "the package named there"
-    return StorageError(f"{name}: {fmt.name} needs a package that is not installed ({exc}); run {wanted}")
+    wanted = f"run `pip install '{fmt.extra}'`" if fmt.extra else "install the package named there"
+    return StorageError(f"{name}: {fmt.name} needs a package that is not installed ({exc}); {wanted}")
 
 
 def _first_line(exc: Exception) -> str:

@@ -400,3 +400,15 @@ def test_what_finds_no_room_is_called_by_its_key_and_leaves_nothing(
     assert sqlite_store.folder is not None
     assert not list((sqlite_store.folder / ".lineagelog-staging").glob("*"))
     assert ln.Artifact.all().count() == 0
+
+
+def test_a_table_in_one_column_whose_name_holds_another_separator_is_pointed_out(
+    sqlite_store: Store, write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqlite_store.Artifact(write("a.csv", "a,b;c\n1,2\n"), key="plain.csv", run=False).save()
+    sqlite_store.Artifact(write("b.csv", "only one\n1\n"), key="narrow.csv", run=False).save()
+    assert "separated" not in capsys.readouterr().err
+    artifact = sqlite_store.Artifact(write("c.csv", "a;b;c\n1;2;3\n"), key="german.csv", run=False).save()
+    assert "german.csv is recorded with one column, 'a;b;c'" in (said := capsys.readouterr().err)
+    assert "load(sep=';')" in said
+    assert list(artifact.load(sep=";").columns) == ["a", "b", "c"]
