@@ -84,7 +84,7 @@ def delete_for_good(
         ArtifactStateError: One is deleted already.
         ConstraintError: Bytes that were to be removed belong to another artifact as well, or hold the store itself.
     """
-    removed: dict[str, tuple[str, str]] = {}
+    removed: dict[str, tuple[str, str, str]] = {}
 
     def decide(family: Family, row: RowDict) -> Event:
         check_can_delete(family.versions[row["id"]])
@@ -92,7 +92,7 @@ def delete_for_good(
         if removes and not _is_own(store, row):
             _check_alone(store, store.log.database, row, ids)
         if removes:
-            removed[row["id"]] = row["storage_id"], row["storage_path"]
+            removed[row["id"]] = row["storage_id"], row["storage_path"], row["key"] or row["uid"]
         return ArtifactDeleted(
             storage=row["storage_id"],
             path=row["storage_path"],
@@ -108,8 +108,8 @@ def delete_for_good(
                 _check_alone(store, reader, row, ids)
 
     _append(store, ids, decide, reason, check_still_alone)
-    for storage_id, path in removed.values():
-        _remove(store, storage_id, path)
+    for storage_id, path, name in removed.values():
+        _remove(store, storage_id, path, name)
 
 
 def check_usable(artifact: Artifact) -> None:
@@ -278,11 +278,11 @@ def _overlap(one: str, other: str) -> bool:
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def _remove(store: Store, storage_id: str, path: str) -> None:
+def _remove(store: Store, storage_id: str, path: str, name: str) -> None:
     try:
         store.storage_backend(storage_id).delete(path)
     except StorageError as exc:
-        message.warn(f"the deletion is recorded, but its content at {path} could not be removed: {exc}")
+        message.warn(f"the deletion of {name} is recorded, but its content could not be removed: {exc}")
 
 
 def check_options(*, permanent: bool, storage: bool | None) -> None:

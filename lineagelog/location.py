@@ -119,8 +119,16 @@ def write_signing_key(path: Path, text: str) -> None:
 
 
 def has_store(folder: Path) -> bool:
-    """Tell whether a folder holds a store."""
-    return (home(folder) / _CONFIG).is_file()
+    """Tell whether a folder holds a store.
+
+    Raises:
+        StoreUnavailableError: It must not be looked into.
+    """
+    path = home(folder) / _CONFIG
+    try:
+        return path.is_file()
+    except PermissionError as exc:
+        raise StoreUnavailableError(f"{path} cannot be read: {exc.strerror}; check its permissions") from exc
 
 
 def discover(start: Path) -> Path | None:

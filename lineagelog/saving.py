@@ -317,9 +317,27 @@ def _find_content(store: Store, artifact: Artifact, scratch: _Scratch) -> _Conte
         _describe(artifact, infer(Location.of(source), artifact.suffix))
     storage_id = store.default_storage_id
     backend, is_folder = store.storage_backend(storage_id), source.is_dir()
+    _check_is_there(store, storage_id, backend)
     size = (artifact.size or 0) if artifact._source is not None else source.stat().st_size
     at_once = is_folder or size < _SMALL_BYTES
     return _Content(artifact, run, storage_id, backend, None, source, is_folder, at_once)
+
+
+def _check_is_there(store: Store, storage_id: str, backend: Storage) -> None:
+    """Refuse to make a folder anew that has held content, as where its disk is not mounted.
+
+    Raises:
+        StorageError: It is not there.
+    """
+    if backend.type != "local" or os.path.isdir(backend.root):  # noqa: PTH112 - asked for each artifact
+        return
+    rows = find(store.log.database, schema.ARTIFACTS, storage_id=storage_id)
+    n_kept = sum(row["state"] != DELETED for row in rows)
+    if n_kept:
+        raise StorageError(
+            f"the folder {backend.root} is not there, though the content of {n_kept:,} artifacts lies in it; nothing was saved. "
+            "Mount its disk, put the folder back, or open the store where it is now"
+        )
 
 
 def _not_written(artifact: Artifact, cause: OSError) -> StorageError:

@@ -110,6 +110,7 @@ class SQLiteDatabase(Database):
     def _write(self) -> Iterator[Transaction]:
         connection = self._connection()
         with connection.mutex, connection.lock(self._timeout_s), _translated(self.name):
+            connection.check_in_place()
             sqlite = connection.sqlite
             sqlite.execute("BEGIN IMMEDIATE")
             try:
@@ -203,6 +204,8 @@ class _Connection:
         self.mutex = threading.RLock()
         self._reader = reader
         self._lock_path: Path | None = None
+        self._path = path
+        self._identity = _identity(path)
         if path is None:
             self.sqlite = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             _add_functions(self.sqlite)
@@ -261,6 +264,18 @@ class _Connection:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
+    def check_in_place(self) -> None:
+        """Refuse to write to a file that has lost its name, where whatever is written would be lost with it.
+
+        Raises:
+            StoreUnavailableError: The file was moved, removed or replaced since it was opened.
+        """
+        if _identity(self._path) != self._identity:
+            raise StoreUnavailableError(
+                f"{self._path} was moved, removed or replaced by another file since it was opened; nothing was recorded. Open the "
+                "store where it is now"
+            )
+
     def close(self, timeout_s: float) -> None:
         """Close the connection under the lock, since closing the last one runs a checkpoint."""
         if self.pid != os.getpid():
@@ -272,6 +287,15 @@ class _Connection:
             except StoreUnavailableError:
                 # A writer holds the lock, so it has the database open, and ours is not the last connection.
                 self.sqlite.close()
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Say which file a path leads to, whatever it is called; `None` if to none."""
+    try:
+        status = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status is not None else None
 
 
 class _SQLiteReader(Reader):
@@ -326,8 +350,14 @@ def _take_lock(path: Path, timeout_s: float) -> int:
 
     Raises:
         StoreBusyError: The lock was not free in time.
+        StoreUnavailableError: The file cannot be opened, as in a folder that was moved away.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StoreUnavailableError(
+            f"{path} cannot be opened: {exc.strerror}; nothing was recorded. Check that the store still lies there, and its permissions"
+        ) from exc
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

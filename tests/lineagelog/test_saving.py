@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -412,3 +414,37 @@ def test_a_table_in_one_column_whose_name_holds_another_separator_is_pointed_out
     assert "german.csv is recorded with one column, 'a;b;c'" in (said := capsys.readouterr().err)
     assert "load(sep=';')" in said
     assert list(artifact.load(sep=";").columns) == ["a", "b", "c"]
+
+
+def test_nothing_is_saved_by_a_name_that_the_store_has_lost(sqlite_store: Store, frame: Frame, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "store", tmp_path / "moved"
+    sqlite_store.Artifact(frame(1), key="a.parquet", run=False).save()
+    head = sqlite_store.log.head()
+    folder.rename(elsewhere)
+    try:
+        with pytest.raises(errors.StorageError, match=r"1 artifacts lies in it.*Mount its disk"):
+            sqlite_store.Artifact(frame(2), key="b.parquet", run=False).save()
+        assert not folder.exists(), "the folder was made anew"
+        with pytest.raises(errors.StoreUnavailableError):
+            sqlite_store.ULabel("lost").save()
+        (folder / ".lineagelog").mkdir(parents=True)
+        (folder / ".lineagelog" / "store.db").touch()
+        with pytest.raises(errors.StoreUnavailableError, match="moved, removed or replaced"):
+            sqlite_store.ULabel("lost").save()
+        shutil.rmtree(folder)
+    finally:
+        elsewhere.rename(folder)
+    assert sqlite_store.log.head() == head
+    sqlite_store.Artifact(frame(2), key="b.parquet", run=False).save()
+
+
+def test_a_store_that_must_not_be_looked_into_is_an_error_with_its_name(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(errors.StoreUnavailableError, match=r"config\.json cannot be read: Permission denied"):
+        Store.open(sqlite_store.folder)
+    monkeypatch.undo()
