@@ -356,7 +356,7 @@ def _take_lock(path: Path, timeout_s: float) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise StoreUnavailableError(
-            f"{path} cannot be opened: {exc.strerror}; nothing was recorded. Check that the store still lies there, and its permissions"
+            f"{path} cannot be opened: {exc.strerror}; nothing was recorded. Check where the store lies, and its permissions"
         ) from exc
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
