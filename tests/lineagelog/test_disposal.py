@@ -317,7 +317,7 @@ def test_bytes_that_cannot_be_removed_are_pointed_out(
     monkeypatch.setattr(store.storage_backend(artifact.storage_id), "delete", fail)
     artifact.delete(permanent=True)
     assert artifact.state == "deleted"
-    assert "the deletion is recorded, but its content" in capsys.readouterr().err
+    assert "the deletion of a.txt is recorded, but its content" in capsys.readouterr().err
 
 
 DELETE_AND_DIE = """
