@@ -145,6 +145,7 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
         for draft, same in list(zip(drafts, existing, strict=True))[:_REMARKS]:
             if same is None:
                 _hint_separator(draft.artifact)
+                _warn_of_repeated_tag(store, draft.artifact)
         if len(drafts) == 1:
             _hint_similar(store, drafts[0].artifact)
 
@@ -170,6 +171,20 @@ def _hint_separator(artifact: Artifact) -> None:
         f"{artifact.key or artifact.uid} is recorded with one column, {column!r}: its columns are probably separated by "
         f"{separator!r}, so read it with load(sep={separator!r}), or save it with the separator that {artifact.suffix} stands for"
     )
+
+
+def _warn_of_repeated_tag(store: Store, artifact: Artifact) -> None:
+    """Point out that an earlier version of the family has the same tag, by which only the newest is found from now on."""
+    if artifact.version is None or artifact.version_number == 0:
+        return
+    stem = artifact.uid[:ARTIFACT_STEM_LENGTH]
+    for row in find(store.log.database, schema.ARTIFACTS, stem=stem, version=artifact.version):
+        if row["version_number"] < artifact.version_number and row["state"] != DELETED:
+            message.warn(
+                f"the version tag {artifact.version!r} is that of {row['uid']} too, whose content is another; give this one a "
+                "tag of its own: set .version and save again"
+            )
+            return
 
 
 def _label(artifacts: Sequence[Artifact]) -> str:

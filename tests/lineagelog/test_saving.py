@@ -448,3 +448,17 @@ def test_a_store_that_must_not_be_looked_into_is_an_error_with_its_name(
     with pytest.raises(errors.StoreUnavailableError, match=r"config\.json cannot be read: Permission denied"):
         Store.open(sqlite_store.folder)
     monkeypatch.undo()
+
+
+def test_a_version_tag_given_twice_in_a_family_is_pointed_out(
+    sqlite_store: Store, frame: Frame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = sqlite_store.Artifact(frame(1), key="t.parquet", version="1.0", run=False).save()
+    sqlite_store.Artifact(frame(2), key="t.parquet", version="1.1", run=False).save()
+    sqlite_store.Artifact(frame(2), key="other.parquet", version="1.0", run=False).save()
+    assert "tag" not in capsys.readouterr().err
+    third = sqlite_store.Artifact(frame(3), key="t.parquet", version="1.0", run=False).save()
+    assert f"the version tag '1.0' is that of {first.uid} too" in capsys.readouterr().err
+    third.version = "1.2"
+    third.save()
+    assert sqlite_store.Artifact.get(key="t.parquet", version="1.0") == first
