@@ -694,11 +694,30 @@ class Store:
 
         return to_prov(self, subject, direction=direction)
 
-    def sparql(self, query: str, *, timeout_s: float = 60.0) -> QueryResult:
-        """Ask a SPARQL query of the store's provenance."""
+    def sparql(
+        self,
+        query: str | None = None,
+        *,
+        named: str | None = None,
+        about: BaseRecord | str | None = None,
+        timeout_s: float = 60.0,
+    ) -> QueryResult:
+        """Ask a SPARQL query of the store's provenance.
+
+        Args:
+            query: SELECT, ASK, CONSTRUCT or DESCRIBE.
+            named: Instead, the name of a query of the cookbook (`docs/sparql.md`), such as `who-touched`.
+            about: The artifact that the named query is about, its key or uid.
+            timeout_s: Longest time, seconds.
+
+        Raises:
+            QueryError: The query is malformed, refused, took too long, or none has that name.
+            InvalidValueError: Not one of `query` and `named`, or a named query without what it is about.
+            RecordNotFoundError: There is no such artifact.
+        """
         from lineagelog.export import sparql
 
-        return sparql(self, query, timeout_s=timeout_s)
+        return sparql(self, query, named=named, about=about, timeout_s=timeout_s)
 
     def verify(
         self,

@@ -57,6 +57,8 @@ def test_the_wheel_holds_every_module_of_every_layer(wheel: zipfile.ZipFile) -> 
 def test_the_wheel_says_that_it_is_typed_and_carries_the_licence(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     assert "lineagelog/py.typed" in names
+    data = [path for suffix in ("*.ttl", "*.rq") for path in (ROOT / "exporters").rglob(suffix)]
+    assert {f"lineagelog/{path.relative_to(ROOT)}" for path in data} <= set(names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 

@@ -218,10 +218,13 @@ def validate(
         'prov query "ASK { ?data a prov:Entity }" --json',
         'prov query "SELECT (count(*) AS ?n) WHERE { ?s ?p ?o }" --on provenance.trig --csv',
         'prov query "SELECT ?data WHERE { ?data a prov:Entity }" --as-of 8',
+        "prov query --list",
+        "prov query --named who-touched --about UID",
+        "prov query --named deleted --on provenance.trig --csv",
     ),
     as_of=True,
     json="for SELECT one object a line, variable to value; for ASK one object: `answer`; for CONSTRUCT and DESCRIBE one object: "
-    "`turtle`.",
+    "`turtle`; with --list one object a line: `name`, `question`, `about`, `sparql`.",
 )
 def query(
     call: Call,
@@ -231,6 +234,13 @@ def query(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the question from a file.")
     ] = None,
+    named: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Ask a question that auditors ask; --list shows them.")
+    ] = None,
+    about: Annotated[
+        str | None, typer.Option(metavar="KEY|UID", help="The artifact that the named question is about.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the named questions.")] = False,
     on: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Ask this export (.trig or .nq) instead of the store.")
     ] = None,
@@ -241,19 +251,45 @@ def query(
 
     It is about the store's provenance, or about an export.
     """
-    if (sparql is None) == (file is None):
-        raise typer.BadParameter("give the question either as an argument or with -f FILE")
-    question = sparql if sparql is not None else _read(file)  # type: ignore[arg-type]
+    if list_:
+        if any(option is not None for option in (sparql, file, named, about, on)):
+            raise typer.BadParameter("--list asks nothing; leave the question out")
+        _list_named(call.out)
+        return
+    if sum(option is not None for option in (sparql, file, named)) != 1:
+        raise typer.BadParameter(
+            "give the question as an argument, with -f FILE, or with --named NAME (--list shows them)"
+        )
+    if about is not None and named is None:
+        raise typer.BadParameter("--about goes with --named NAME")
+    question = _read(file) if file is not None else sparql
     if on is not None:
         if call.as_of is not None:
             raise typer.BadParameter("--as-of is about the store; an export given with --on is of one moment already")
+        from lineagelog.exporters.cookbook import ask_named
         from lineagelog.exporters.sparql import query as ask
 
-        result = ask(on, question, timeout_s=timeout)
+        result = (
+            ask(on, str(question), timeout_s=timeout)
+            if named is None
+            else ask_named(on, named, about, timeout_s=timeout)
+        )
     else:
         with call.store() as store:
-            result = store.sparql(question, timeout_s=timeout)
+            result = store.sparql(question, named=named, about=about, timeout_s=timeout)
     _print_result(call.out, result, as_csv=as_csv)
+
+
+def _list_named(out: Output) -> None:
+    from lineagelog.exporters.cookbook import named_queries
+
+    queries = named_queries().values()
+    if out.json:
+        out.objects(query._asdict() for query in queries)
+        return
+    for query in queries:
+        out.line(f"{query.name}{' --about KEY|UID' if query.about else ''}")
+        out.line(f"    {query.question}")
 
 
 def _print_result(out: Output, result: QueryResult, *, as_csv: bool) -> None:

@@ -579,3 +579,17 @@ def test_the_past_is_shown_as_it_was_and_said_to_be(prov: Any, story: Any) -> No
         assert match in result.err
     assert prov("query", "ASK { ?s ?p ?o }", "--on", "x.nq", "--as-of", "5").code == exits.USAGE
     assert prov("log", "--all").out == before
+
+
+def test_named_questions_are_listed_and_answered(prov: Any, story: Any) -> None:
+    listed = prov("query", "--list", "--json").objects
+    assert len(listed) == 10
+    assert prov("query", "--list").out.startswith("affected-by --about KEY|UID\n    ")
+    row = prov("query", "--named", "affected-by", "--about", story.raw, "--json").object
+    assert (row["key"], row["who"], row["version"]) == ("clean/iris.csv", "ana", 1)
+    assert prov("export", "--all", "-o", "p.trig").code == exits.DONE
+    assert prov("query", "--named", "affected-by", "--about", "raw/iris.csv", "--on", "p.trig", "--json").object == row
+    assert prov("query", "--named", "affected-by", "--about", "nothing").code == exits.NOT_FOUND
+    assert prov("query", "--named", "affected-by").code == exits.REFUSED
+    for wrong in (["--about", "x"], ["--list", "ASK {}"], ["ASK {}", "--named", "deleted"]):
+        assert prov("query", *wrong).code == exits.USAGE
