@@ -1,4 +1,4 @@
-"""Pictures of lineage: a graph of artifacts and runs as DOT, SVG, PNG or PDF.
+"""Pictures of lineage: a graph of artifacts and runs as SVG, PNG, PDF, DOT, Mermaid, GraphML or HTML.
 
 Boxes with round corners are artifacts, boxes with a bar at each side are runs; arrows follow the flow of data. Graphviz comes
 with the `pygraphviz` wheel, so no other program is needed.
@@ -21,12 +21,14 @@ from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.domain.run import ABORTED, FAILED, FINISHED, STARTED
 from lineagelog.domain.values import parse_time
 from lineagelog.projections.hierarchy import Hierarchy
-from lineagelog.projections.lineage import ArtifactNode, Graph, RunNode
+from lineagelog.projections.lineage import ArtifactNode, Graph, RunNode, to_graphml
 
-Format: TypeAlias = Literal["svg", "png", "pdf", "dot"]
+Format: TypeAlias = Literal["svg", "png", "pdf", "dot", "html", "mmd", "graphml"]
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 """What a picture can be written as."""
+
+_OF_LINEAGE: Final = ("mmd", "graphml")
 
 FOLD_ABOVE: Final = 12
 """So many alike nodes are drawn one by one; more become one node that tells their number."""
@@ -69,17 +71,25 @@ def render(graph: Graph, format: Format = "svg") -> bytes:  # noqa: A002 - the n
 
     Args:
         graph: Nodes and edges (`projections/lineage.py`).
-        format: `svg`, `png`, `pdf`, or `dot` for Graphviz's own language.
+        format: `svg`, `png`, `pdf`, `html` for a page on which it can be moved and enlarged, `dot` for Graphviz's own language,
+            `mmd` for Mermaid's, which Markdown on many platforms shows, or `graphml` for programs that draw or analyse graphs:
+            all nodes and edges with their attributes, nothing folded.
 
     Raises:
         UnknownFormatError: Another format.
         ExportError: Graphviz could not lay the graph out.
     """
+    if format == "mmd":
+        return to_mermaid(graph).encode()
+    if format == "graphml":
+        return to_graphml(graph)
     return _drawn(to_dot(graph), format, f"{len(graph.runs):,} runs")
 
 
 def render_hierarchy(tree: Hierarchy, format: Format = "svg") -> bytes:  # noqa: A002
     """Draw a record with its parents; see `render`."""
+    if format in _OF_LINEAGE:
+        raise UnknownFormatError(format, tuple(name for name in FORMATS if name not in _OF_LINEAGE))
     return _drawn(hierarchy_to_dot(tree), format, f"{len(tree.rows):,} records")
 
 
@@ -88,6 +98,8 @@ def _drawn(dot: str, format: Format, what: str) -> bytes:  # noqa: A002
         raise UnknownFormatError(format, FORMATS)
     if format == "dot":
         return dot.encode()
+    if format == "html":
+        return _page(_drawn(dot, "svg", what))
     import pygraphviz
 
     try:
@@ -98,6 +110,107 @@ def _drawn(dot: str, format: Format, what: str) -> bytes:  # noqa: A002
     except (OSError, ValueError) as exc:
         raise ExportError(f"the picture of {what} could not be laid out: {exc}") from exc
     return bytes(drawn)
+
+
+def _page(svg: bytes) -> bytes:
+    """Put a picture on a page of its own, which needs nothing else and asks nothing of the network."""
+    text = svg.decode()
+    return _PAGE.replace("PICTURE", text[text.index("<svg") :]).encode()
+
+
+# The picture is the only thing on the page; its view box is what is moved, so that lines and texts stay sharp.
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>Lineage</title>
+<style>
+html, body { margin: 0; height: 100%; overflow: hidden; font: 12px Helvetica, Arial, sans-serif; color: #5F6B7A }
+svg { width: 100%; height: 100%; cursor: grab; touch-action: none }
+p { position: fixed; left: 1em; top: 0; pointer-events: none }
+</style>
+</head>
+<body>
+<p>Drag to move, turn the wheel to enlarge, double-click to see everything.</p>
+PICTURE
+<script>
+"use strict";
+const svg = document.querySelector("svg");
+const whole = svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
+let box = [...whole], held = false;
+svg.removeAttribute("width");
+svg.removeAttribute("height");
+const show = () => svg.setAttribute("viewBox", box.join(" "));
+const scale = () => Math.max(box[2] / svg.clientWidth, box[3] / svg.clientHeight);
+svg.addEventListener("pointerdown", (event) => { held = true; svg.setPointerCapture(event.pointerId); });
+svg.addEventListener("pointerup", () => { held = false; });
+svg.addEventListener("pointermove", (event) => {
+  if (!held) return;
+  box[0] -= event.movementX * scale();
+  box[1] -= event.movementY * scale();
+  show();
+});
+svg.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  const factor = Math.exp(Math.max(-1, Math.min(1, event.deltaY / 300)));
+  box = [at.x - (at.x - box[0]) * factor, at.y - (at.y - box[1]) * factor, box[2] * factor, box[3] * factor];
+  show();
+}, { passive: false });
+svg.addEventListener("dblclick", () => { box = [...whole]; show(); });
+</script>
+</body>
+</html>
+"""
+
+
+def to_mermaid(graph: Graph) -> str:
+    """Write a lineage graph in Mermaid's language, folded and coloured like the other pictures."""
+    folded = _fold(graph)
+    names = {node: f"n{number}" for number, node in enumerate((*graph.artifacts, *graph.runs))}
+    names |= {node: names[group[0]] for group in folded for node in group}
+    hidden = {node for group in folded for node in group[1:]}
+    counts = {group[0]: len(group) for group in folded}
+    lines = [f"flowchart {'TB' if _length(graph) > _MAX_CHAIN else 'LR'}"]
+    looks: dict[_Look, list[str]] = {}
+    for node in graph.artifacts.values():
+        if node.id not in hidden:
+            look = _ARTIFACT_LOOKS.get(node.state, _ARTIFACT)
+            look = _SUBJECT if node.id in graph.subjects and look is _ARTIFACT else look
+            title = f"{counts[node.id]:,} artifacts" if node.id in counts else shorten(_title(node))
+            lines.append(f'  {names[node.id]}("{_mermaid(title)}")')
+            looks.setdefault(look, []).append(names[node.id])
+    for run in graph.runs.values():
+        if run.id not in hidden:
+            look = _RUN_LOOKS.get(run.status, _RUN)
+            look = _SUBJECT if run.id in graph.subjects and look is _RUN else look
+            title = f"{counts[run.id]:,} runs" if run.id in counts else shorten(run.transform_key)
+            state = "" if run.status == FINISHED else f" · {look.legend}"
+            lines.append(f'  {names[run.id]}[["{_mermaid(title)}{state}"]]')
+            looks.setdefault(look, []).append(names[run.id])
+    edges: dict[tuple[str, str, str], int] = {}
+    for edge in graph.edges:
+        artifact, activity = names[edge.artifact_id], names[edge.run_id]
+        ends = (artifact, activity) if edge.kind == "used" else (activity, artifact)
+        edges[(*ends, edge.kind)] = edges.get((*ends, edge.kind), 0) + 1
+    for (source, target, kind), count in edges.items():
+        arrow = "-.->" if kind == "seen" else "-->"
+        lines.append(f"  {source} {arrow}{f'|{count:,}|' if count > 1 else ''} {target}")
+    for look, members in looks.items():
+        name = look.legend.replace(" ", "_")
+        dashes = ",stroke-dasharray:4 3" if look.style else ""
+        lines.append(f"  classDef {name} fill:{look.fill},stroke:{look.line},color:{look.text}{dashes}")
+        lines.append(f"  class {','.join(members)} {name}")
+    return "\n".join((*lines, ""))
+
+
+def _mermaid(text: str) -> str:
+    """Make a text part of a quoted label of Mermaid's, where `#…;` stands for any character that means something."""
+    return "".join(
+        character if character.isalnum() or character in " ._-/·…," else f"#{ord(character)};"
+        for character in _visible(text)
+    )
 
 
 @contextmanager

@@ -484,8 +484,8 @@ class Artifact(MadeFromObjects):
         """Draw the lineage around the artifact: a picture in a notebook, a file elsewhere.
 
         Args:
-            path: File to write, `.svg`, `.png`, `.pdf` or `.dot`; `lineage-<uid>.svg` in the working directory by default
-                outside notebooks.
+            path: File to write, `.svg`, `.png`, `.pdf`, `.html`, `.dot`, `.mmd` or `.graphml`;
+                `lineage-<uid>.svg` in the working directory by default outside notebooks.
             options: `direction` (`both`, `upstream` or `downstream`) and `max_depth` (derivation steps).
 
         Returns:

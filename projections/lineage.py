@@ -7,8 +7,10 @@ again at each of its distances.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -266,6 +268,33 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph[str]:
         source, target = (artifact, run) if edge.kind == "used" else (run, artifact)
         built.add_edge(source, target, key=edge.position, kind=edge.kind, role=edge.role, at=edge.at, depth=edge.depth)
     return built
+
+
+def to_graphml(graph: Graph) -> bytes:
+    """Write a graph in GraphML, with its attributes; what is missing has none, and what XML cannot hold becomes U+FFFD."""
+    import networkx as nx
+
+    built = to_networkx(graph)
+    plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    for uid, row in built.nodes(data=True):
+        plain.add_node(uid, **_xml_attributes(row))
+    for source, target, position, row in built.edges(keys=True, data=True):
+        plain.add_edge(source, target, key=position, **_xml_attributes(row))
+    # The writer in pure Python gives the same text whether or not lxml is installed.
+    out = BytesIO()
+    nx.write_graphml_xml(plain, out)
+    return out.getvalue()
+
+
+def _xml_attributes(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _NOT_XML.sub("\ufffd", value) if isinstance(value, str) else value
+        for name, value in row.items()
+        if value is not None
+    }
+
+
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _closure_sql(dialect: Dialect, *, upstream: bool, downstream: bool, bound: int | None) -> str:

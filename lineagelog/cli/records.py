@@ -245,7 +245,8 @@ _listing(
     examples=(
         "prov lineage UID",
         "prov lineage UID -o lineage.svg",
-        "prov lineage UID -o lineage.pdf",
+        "prov lineage UID -o lineage.html",
+        "prov lineage UID -o lineage.mmd",
         "prov lineage UID --direction upstream --depth 2 --json",
         "prov lineage UID --as-of 12",
     ),
@@ -259,7 +260,10 @@ def lineage(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Draw it; the name's ending says how: .svg, .pdf and others."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Draw it; the name's ending says how: .svg, .png, .pdf, .html to pan and zoom, .dot, .mmd (Mermaid), .graphml.",
         ),
     ] = None,
     direction: Annotated[str, typer.Option(help="upstream, downstream or both.")] = "both",

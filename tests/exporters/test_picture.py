@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
 from xml.etree import ElementTree as ET
 
+import networkx as nx
 import pygraphviz
 import pytest
 
@@ -139,7 +141,7 @@ def test_every_format_is_what_it_says(small: Graph) -> None:
     assert ET.fromstring(render(small, "svg")).tag == "{http://www.w3.org/2000/svg}svg"
     assert render(small, "dot") == to_dot(small).encode()
     assert to_dot(small) == to_dot(small)
-    with pytest.raises(UnknownFormatError, match="svg, png, pdf, dot"):
+    with pytest.raises(UnknownFormatError, match="svg, png, pdf, dot, html, mmd, graphml"):
         render(small, "gif")  # type: ignore[arg-type]
     assert render(graph([artifact("a1")], [], [], "a1")).startswith(b"<?xml")
 
@@ -174,3 +176,63 @@ def test_what_the_layout_engine_says_of_fonts_is_not_shown_and_the_rest_is(
     monkeypatch.setattr(pygraphviz.AGraph, "draw", noisy)
     assert render(small).startswith(b"<?xml")
     assert capfd.readouterr().err == "something else\n"
+
+
+def test_mermaid_folds_like_the_other_pictures_and_counts_links() -> None:
+    inputs = [artifact(f"a{n:03}") for n in range(500)]
+    text = render(
+        graph(
+            [*inputs, artifact("out", "out.csv")],
+            [run("r1")],
+            [*(("r1", node.id, "used") for node in inputs), ("r1", "out", "generated")],
+            "out",
+        ),
+        "mmd",
+    ).decode()
+    assert text.startswith("flowchart LR\n")
+    assert '  n0("500 artifacts")\n' in text
+    assert "  n0 -->|500| n501\n" in text
+    assert "  n501 --> n500\n" in text
+    assert "  class n500 subject\n" in text
+    assert text.count("\n") < 20
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_breaks_out_of_a_mermaid_label(name: str) -> None:
+    text = render(graph([artifact("a1", name)], [run("r1", name)], [("r1", "a1", "used")], "a1"), "mmd").decode()
+    labels = re.findall(r'^  n\d(?:\("([^"()<>\[\]]+)"\)|\[\["([^"()<>\[\]]+)"\]\])$', text, re.MULTILINE)
+    assert len(labels) == 2
+    assert "  n0 --> n1\n" in text
+
+
+def test_mermaid_tells_states_apart_and_saved_again(small: Graph) -> None:
+    text = render(small, "mmd").decode()
+    for look in ("failed_run", "aborted_run", "run_not_ended", "artifact", "subject"):
+        assert f"  classDef {look} fill:#" in text
+    assert "  n5 -.-> n1\n" in text
+
+
+def test_a_page_stands_alone_and_holds_the_picture(small: Graph) -> None:
+    page = render(small, "html").decode()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "raw.csv" in page
+    assert page.count("<svg") == page.count("</svg>") == 1
+    assert "default-src 'none'" in page
+    assert not re.search(r'(?:src|href)="http', page.replace("xmlns", ""))
+
+
+def test_a_hostile_name_runs_nothing_on_a_page() -> None:
+    page = render(graph([artifact("a1", "<script>alert(1)</script>")], [], [], "a1"), "html").decode()
+    assert page.count("<script") == 1
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_graphml_holds_every_node_and_edge_with_its_attributes(name: str) -> None:
+    inputs = [artifact(f"a{n}", name) for n in range(FOLD_ABOVE + 5)]
+    drawn = render(graph(inputs, [run("r1")], [("r1", node.id, "used") for node in inputs], "a0"), "graphml")
+    read = nx.read_graphml(io.BytesIO(drawn), force_multigraph=True)
+    assert (read.number_of_nodes(), read.number_of_edges()) == (len(inputs) + 1, len(inputs))
+    assert read.nodes["uida0"]["key"] == name.replace("\x1b", "\ufffd")
+    assert read.nodes["uida0"]["subject"] is True
+    assert read.nodes["uidr1"]["transform_key"] == "clean.py"
+    assert {kind for _, _, kind in read.edges(data="kind")} == {"used"}
