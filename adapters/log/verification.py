@@ -28,7 +28,7 @@ from lineagelog.domain.values import parse_time
 from lineagelog.projections import schema
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader, Row
-from lineagelog.projections.table import index_name
+from lineagelog.projections.table import Table, index_name
 
 MAX_PROBLEMS: Final = 20
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
@@ -256,21 +256,25 @@ def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: Mapping[str
                 if n_found > MAX_PROBLEMS:
                     break
                 keys = [row and [row[column] for column in key] for row in (wanted, found)]
-                difference, row = _difference(table.names, (wanted, found), keys)
-                problems.append(Problem(row[0], f"{difference} in the table {table.name}"))
+                difference, row = _difference(table, (wanted, found), keys)
+                problems.append(Problem(row[0], difference))
                 if keys[0] != keys[1]:
                     # The rows after a missing or added one are shifted; comparing them says nothing more.
                     break
     return problems
 
 
-def _difference(names: tuple[str, ...], rows: Sequence[Row | None], keys: Sequence[Any]) -> tuple[str, Row]:
+def _difference(table: Table, rows: Sequence[Row | None], keys: Sequence[Any]) -> tuple[str, Row]:
     """Tell how the row of a table differs from the one that the events give, and which of the two it is about."""
     (wanted, found), (wanted_key, found_key) = rows, keys
     if found is not None and (wanted is None or found_key < wanted_key):
-        return "has a row that no event made", found
+        return f"has a row that no event made in the table {table.name}", found
     assert wanted is not None
     if found is None or found_key != wanted_key:
-        return "has lost its row", wanted
-    changed = [name for name, old, new in zip(names, wanted, found, strict=True) if old != new]
-    return f"has a changed row ({', '.join(changed)}), which differs from the log", found
+        return f"has lost its row in the table {table.name}", wanted
+    changed = [name for name, old, new in zip(table.names, wanted, found, strict=True) if old != new]
+    what = ", ".join(changed)
+    return (
+        f"made a row in the table {table.name} that does not say what the log says ({what}); `prov rebuild` repairs it",
+        found,
+    )

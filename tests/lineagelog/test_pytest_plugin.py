@@ -107,6 +107,7 @@ def test_the_assertion_finds_rows_that_are_lost_or_invented(tmp_path: Path) -> N
         store.login("ada", name="Ada")
         for statement, text in (
             ("DELETE FROM sessions", "has lost its row in the table sessions"),
+            ("UPDATE stores SET name = 'x'", r"row in the table stores that does not say what the log says \(name\)"),
             (
                 "INSERT INTO sessions VALUES (99, 'x', 'y', 'z', NULL)",
                 "has a row that no event made in the table sessions",
