@@ -156,13 +156,18 @@ def _pass_on(stream: IO[bytes], beside: Any, transcript: Transcript | None) -> N
         while block := os.read(stream.fileno(), _BLOCK_BYTES):
             if transcript is not None:
                 transcript.add(block)
-            # Whoever read the output may have stopped; the program's own end is recorded all the same.
-            with suppress(OSError, ValueError):
+            try:
                 if out is not None:
                     out.write(block)
                     out.flush()
                 elif beside is not None:
                     beside.write(block.decode(errors="replace"))
+            except BrokenPipeError:
+                # Whoever read the output has stopped. The program learns of it as it would without us, lest it print for ever.
+                return
+            except (OSError, ValueError):
+                # Output that cannot be passed on is kept all the same.
+                continue
 
 
 def _text_of(path: Path) -> bytes | None:

@@ -174,12 +174,21 @@ def hash_member(folder: Path, member: Member, sink: Sink | None = None, *, progr
 def in_background(update: Sink) -> Iterator[Sink]:
     """Hash in another thread: each call returns while its block is being hashed; at the end all of them are."""
     pending: list[Future[object]] = []
+    alone = False
 
     def update_next(block: bytes) -> None:
+        nonlocal alone
         # One block behind at most, so that memory stays bounded and the order holds.
         if pending:
             pending.pop().result()
-        pending.append(pool.submit(update, block))
+        if not alone:
+            try:
+                pending.append(pool.submit(update, block))
+                return
+            except RuntimeError:
+                # No thread begins once the interpreter is ending, when the log of a script is saved.
+                alone = True
+        update(block)
 
     with ThreadPoolExecutor(1, thread_name_prefix="lineagelog-hash") as pool:
         yield update_next

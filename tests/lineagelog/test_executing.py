@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import signal
 import subprocess
@@ -109,6 +111,14 @@ def test_long_output_is_kept_at_both_ends_and_secrets_are_not(sqlite_store: Stor
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_program_ends_when_nobody_reads_its_output(sqlite_store: Store) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with io.TextIOWrapper(os.fdopen(writing, "wb", buffering=0)) as unread:
+        execution = execute(["yes"], output=unread, store=sqlite_store)
+    assert (execution.run.status, execution.run.error_type) == ("aborted", "SIGPIPE")
+
+
 def test_files_that_were_opened_and_not_declared_are_suggested(sqlite_store: Store) -> None:
     Path("a.csv").write_text("1")
     Path("höhe b.csv").write_text("2")

@@ -371,6 +371,14 @@ def test_what_a_script_prints_is_the_log_of_its_run(store: Store, run_script: Ru
     assert store.Artifact.get(log.uid) == log
 
 
+def test_a_long_log_is_kept_at_the_end_of_the_process(sqlite_store: Store, run_script: RunScript) -> None:
+    done = run_script("import lineagelog as ln\nln.track()\nprint(('x' * 99 + '\\n') * 90_000, end='')\n")
+    assert "could not be kept" not in done.stderr
+    log = sqlite_store.Run.get().log
+    assert log is not None
+    assert log.size == 9_000_000
+
+
 def test_a_failed_run_has_its_log_and_a_silent_one_none(sqlite_store: Store, run_script: RunScript) -> None:
     run_script("import lineagelog as ln\nln.track()\nprint('so far')\n1 / 0\n", returncode=1)
     run_script("import lineagelog as ln\nln.track()\n")
