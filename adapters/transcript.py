@@ -10,7 +10,7 @@ from typing import Any, Final, TextIO
 
 from lineagelog.domain.redaction import redact_text
 
-KEPT_BYTES: Final = 8 << 20
+KEPT_BYTES: Final = 1 << 20
 """Of a longer output, this much of its beginning and as much of its end are kept."""
 
 

@@ -258,7 +258,10 @@ def _environment(_pid: int) -> EnvironmentRecorded:
 
 def _origin(function: Callable[..., Any]) -> str:
     """Name where a function was defined: its module, or the file that runs."""
-    module = function.__module__
+    # What exec() makes has no module.
+    module: str | None = function.__module__
+    if module is None:
+        return "interactive"
     if module not in ("__main__", "__mp_main__"):
         return module
     file = getattr(sys.modules.get(module), "__file__", None)

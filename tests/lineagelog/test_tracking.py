@@ -372,7 +372,8 @@ def test_what_a_script_prints_is_the_log_of_its_run(store: Store, run_script: Ru
 
 
 def test_a_long_log_is_kept_at_the_end_of_the_process(sqlite_store: Store, run_script: RunScript) -> None:
-    done = run_script("import lineagelog as ln\nln.track()\nprint(('x' * 99 + '\\n') * 90_000, end='')\n")
+    keep_more = "from lineagelog.adapters.transcript import Transcript\nTranscript.__init__.__defaults__ = (8 << 20,)\n"
+    done = run_script(keep_more + "import lineagelog as ln\nln.track()\nprint(('x' * 99 + '\\n') * 90_000, end='')\n")
     assert "could not be kept" not in done.stderr
     log = sqlite_store.Run.get().log
     assert log is not None
