@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# A run inside this process takes away the modules it was the first to import, and this one can be imported only once: it
+# registers types with pyarrow.
+import pandas.core.arrays.arrow.extension_types  # noqa: F401
 import pytest
 
 from lineagelog.pytest_plugin import assert_replay_agrees

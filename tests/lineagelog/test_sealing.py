@@ -60,7 +60,8 @@ def test_the_private_key_lies_outside_the_store_and_no_event_holds_it(store: Sto
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert store.folder is not None
     assert not path.is_relative_to(store.folder)
-    secret = path.read_text().strip().rpartition("+")[2]
+    # The base64 text may hold a plus sign itself.
+    secret = path.read_text().strip().split("+", 4)[4]
     assert SigningKey.from_text(path.read_text()).verifier == sealed.key
     assert secret not in repr(list(store.events()))
     assert [event.fact.verifier_key for event in store.events(topic="key.registered")] == [sealed.key.to_text()]  # type: ignore[attr-defined]
