@@ -6,15 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-# A run inside this process takes away the modules it was the first to import, and this one can be imported only once: it
-# registers types with pyarrow.
-import pandas.core.arrays.arrow.extension_types  # noqa: F401
 import pytest
 
 from lineagelog.pytest_plugin import assert_replay_agrees
 from lineagelog.store import Store
 
 pytest_plugins = ["pytester"]
+# Runs are processes of their own: one inside this process would take away the modules it was the first to import.
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "testing.md"
 
@@ -25,7 +23,9 @@ def test_the_examples_of_the_documentation_run(pytester: pytest.Pytester) -> Non
     for number, example in enumerate(examples):
         (pytester.path / f"test_example_{number}.py").write_text(example)
     n_tests = sum(len(re.findall(r"^def test_", example, flags=re.MULTILINE)) for example in examples)
-    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error").assert_outcomes(passed=n_tests)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist", "-W", "error").assert_outcomes(
+        passed=n_tests
+    )
 
 
 def test_each_test_has_a_store_of_its_own_that_is_current(pytester: pytest.Pytester) -> None:
@@ -49,7 +49,7 @@ def test_each_test_has_a_store_of_its_own_that_is_current(pytester: pytest.Pytes
                 ln.current_store()
         """
     )
-    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist").assert_outcomes(passed=3)
 
 
 def test_track_in_a_test_tracks_the_test_and_leaves_no_run_behind(pytester: pytest.Pytester) -> None:
@@ -88,7 +88,7 @@ def test_recorded_stores_are_opened_and_closed(pytester: pytest.Pytester) -> Non
             assert opened[0].closed
         """
     )
-    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist").assert_outcomes(passed=2)
 
 
 def test_the_assertion_names_table_position_and_columns(tmp_path: Path) -> None:
