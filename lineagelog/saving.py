@@ -315,7 +315,9 @@ def _find_content(store: Store, artifact: Artifact, scratch: _Scratch) -> _Conte
     if artifact._place is not None:
         storage_id, path = artifact._place
         is_folder = artifact._source.is_dir() if artifact._source is not None else _is_remote_folder(artifact)
-        return _Content(artifact, run, storage_id, store.storage_backend(storage_id), path, None, is_folder, is_folder)
+        # Threads cost a small file on a disk more than they bring; what is remote is worth the wait of several at once.
+        at_once = is_folder or (artifact._source is not None and (artifact.size or 0) < _SMALL_BYTES)
+        return _Content(artifact, run, storage_id, store.storage_backend(storage_id), path, None, is_folder, at_once)
     source = artifact._source
     if source is None:
         assert artifact._object is not None
