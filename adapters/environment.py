@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +113,7 @@ def conda_packages() -> dict[str, str]:
     return packages
 
 
+@cache
 def container_id() -> str | None:
     """Return the id of the container that this process runs in, as the kernel's list of mounts or control groups holds it."""
     for source in ("/proc/self/cgroup", "/proc/self/mountinfo"):
