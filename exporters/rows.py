@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from lineagelog.domain.errors import ExportError
 from lineagelog.exporters.statement import Attributes, Moment, Name, Value
@@ -18,6 +18,7 @@ Ids: TypeAlias = frozenset[str] | None
 """Ids of some records; `None` stands for all of them."""
 
 _CHUNK: Final = 500
+Id = TypeVar("Id", str, int)
 TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 """A moment as the log writes it."""
 
@@ -29,8 +30,8 @@ def rows_of(reader: Reader, sql: str, ids: Ids) -> Iterator[Row]:
     return chunked(reader, sql, ids)
 
 
-def chunked(reader: Reader, sql: str, ids: Iterable[str]) -> Iterator[Row]:
-    """Run a query for some ids, a few hundred at a time; the order is that of the ids, which is lasting."""
+def chunked(reader: Reader, sql: str, ids: Iterable[Id]) -> Iterator[Row]:
+    """Run a query for some ids or positions, a few hundred at a time; the order is theirs, which is lasting."""
     remaining = iter(sorted(ids))
     while chunk := tuple(islice(remaining, _CHUNK)):
         yield from reader.read(sql.format(these=f"IN ({', '.join('?' * len(chunk))})"), chunk)

@@ -10,7 +10,7 @@ References:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO, Final, Literal
@@ -21,7 +21,6 @@ from lineagelog.projections.reader import Reader, Row
 
 _BATCH: Final = 1_000
 _ROW_GROUP: Final = 5_000
-_CHUNK: Final = 500
 
 HARMFUL: Final = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet take a cell for a formula."""
@@ -105,7 +104,7 @@ def edge_rows(reader: Reader, part: Part | None) -> Iterator[Row]:
         yield from reader.stream(_EDGES.format(these="IS NOT NULL"))
         return
     found = chunked(reader, "SELECT t.position, t.artifact_id FROM edges t WHERE t.run_id {these}", part.runs)
-    yield from _at(reader, _EDGES, (position for position, artifact_id in found if artifact_id in part.artifacts))
+    yield from chunked(reader, _EDGES, (position for position, artifact_id in found if artifact_id in part.artifacts))
 
 
 def event_rows(reader: Reader, part: Part | None) -> Iterator[Row]:
@@ -114,7 +113,7 @@ def event_rows(reader: Reader, part: Part | None) -> Iterator[Row]:
         yield from reader.stream(_EVENTS.format(these="IS NOT NULL"))
         return
     found = chunked(reader, "SELECT t.position FROM events t WHERE t.stream {these}", part.ids)
-    yield from _at(reader, _EVENTS, (position for (position,) in found))
+    yield from chunked(reader, _EVENTS, (position for (position,) in found))
 
 
 def edges_left_out(reader: Reader, part: Part) -> Mapping[str, int]:  # noqa: ARG001 - one of two alike
@@ -197,13 +196,6 @@ def _cell(value: int | str | None) -> str:
     if text.startswith((*HARMFUL, "'")):
         text = f"'{text}"
     return f'"{text.replace(chr(34), chr(34) * 2)}"'
-
-
-def _at(reader: Reader, sql: str, positions: Iterable[int]) -> Iterator[Row]:
-    """Read rows by their places in the log, in their order."""
-    remaining = iter(sorted(positions))
-    while chunk := tuple(islice(remaining, _CHUNK)):
-        yield from reader.read(sql.format(these=f"IN ({', '.join('?' * len(chunk))})"), chunk)
 
 
 # Each query has one place `{these}` after the position: all of them, or a list.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any, Literal
 
 from lineagelog import current, locating, location
@@ -215,7 +216,7 @@ class Artifact(MadeFromObjects):
         except (OSError, ValueError) as exc:
             raise ObjectMissingError(f"there is no file or folder {path}: {exc}; check the path") from exc
         self._source = path
-        self.suffix = suffix_of(path.name) if not path.is_dir() or path.suffix == ".zarr" else ""
+        self.suffix = suffix_of(path.name) if not S_ISDIR(status.st_mode) or path.suffix == ".zarr" else ""
         self.size = status.st_size
         place = store.find_storage(str(path))
         if place is not None:

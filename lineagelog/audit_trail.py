@@ -17,6 +17,7 @@ import msgspec
 
 from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.event import Context
+from lineagelog.exporters.table import HARMFUL
 from lineagelog.text import clean
 from lineagelog.writing import written_whole
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from lineagelog.trail import Entry
 
 _BATCH: Final = 5_000
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""With these a cell of a CSV file begins that a spreadsheet would compute."""
 
 _context: Final = msgspec.json.Decoder(Context)
 
@@ -183,7 +182,7 @@ def write_csv(rows: Iterable[Row], out: IO[str]) -> int:
     for row in rows:
         writer.writerow(
             [
-                f"'{text}" if text and text.startswith(_FORMULA) and not _is_number(getattr(row, name)) else text or ""
+                f"'{text}" if text and text.startswith(HARMFUL) and not _is_number(getattr(row, name)) else text or ""
                 for name, text in zip(COLUMNS, texts_of(row), strict=True)
             ]
         )
