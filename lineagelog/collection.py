@@ -125,7 +125,8 @@ class Collection(AnnotatedRecord):
         Args:
             choose: Decides the ids of the artifacts from the row of the latest version, if there is one.
         """
-        from lineagelog.saving import check_run_open, run_of
+        from lineagelog.placing import check_run_open
+        from lineagelog.preparing import run_of
 
         run = run_of(self)
 

@@ -35,7 +35,7 @@ def as_of(store: Store, point: Point) -> Store:
         LogCorruptError: The events up to there are not those that were recorded.
     """
     from lineagelog.adapters.log.past import log_as_of
-    from lineagelog.store import CREATED_EVENT_ID
+    from lineagelog.founding import CREATED_EVENT_ID
     from lineagelog.store import Store as StoreClass
 
     position = _position(store, point)

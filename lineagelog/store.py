@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,23 +13,19 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from lineagelog import location, message
 from lineagelog import policy as policies
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.adapters.log.schema import LOG_TABLES
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
-    DomainError,
     InvalidValueError,
     ReasonRequiredError,
     StorageError,
-    StoreExistsError,
     StoreNotFoundError,
     StoreReadOnlyError,
 )
 from lineagelog.domain.event import Event, NewEvent, RecordedEvent
-from lineagelog.domain.ids import ANONYMOUS_UID, SHORT_UID_LENGTH, STORAGE_UID_LENGTH, Id, new_id, new_uid
-from lineagelog.domain.storage import StorageMadeDefault, StorageRegistered
+from lineagelog.domain.ids import Id
 from lineagelog.domain.store import StoreCreated
-from lineagelog.domain.user import ANONYMOUS_HANDLE, UserRegistered
-from lineagelog.domain.values import check_name, check_text
+from lineagelog.domain.values import check_text
+from lineagelog.founding import CREATED_EVENT_ID, SELF_ROOT
 from lineagelog.projections import schema
 from lineagelog.projections.rows import RowDict, find, find_one
 from lineagelog.session import Session
@@ -67,14 +61,9 @@ if TYPE_CHECKING:
     from lineagelog.sealing import SealedCheckpoint, SealingKey
     from lineagelog.trail import Entry
 
-CREATED_EVENT_ID: Final = Id("00000000-0000-7000-8000-000000000001")
-"""Id of the event that creates a store, the same in every log, so that a log can hold only one."""
-
 _RETRIES: Final = 20
 _reason_now: Final[ContextVar[str | None]] = ContextVar("lineagelog_reason", default=None)
 _MISSING_NAMED: Final = 10
-SELF_ROOT: Final = "."
-"""Root, as recorded, of the storage that is the store's own folder: the folder may move."""
 
 
 class Store:
@@ -144,87 +133,9 @@ class Store:
             StoreUnavailableError: The database cannot be reached.
             InvalidValueError: A name or module is not acceptable.
         """
-        from lineagelog.adapters.storage import normalise_root
+        from lineagelog.founding import create
 
-        root, kind = normalise_root(os.fspath(storage))
-        folder = Path(root) if kind == "local" else Path.cwd()
-        name = check_name(
-            name if name is not None else root.rstrip("/").rpartition("/")[2] or "store", "the store's name"
-        )
-        if modules:
-            raise InvalidValueError("modules", f"{', '.join(modules)} are not known; this version has the core only")
-        target = location.home(folder)
-        if target.is_dir():
-            raise StoreExistsError(
-                f"there is a store in {folder} already; open it with `prov connect {folder}` or, in Python, "
-                f"ln.connect({str(folder)!r}), or choose another folder"
-            )
-        if kind != "local":
-            _check_remote(root)
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
-        # Everything is built under another name and then renamed, so that there is a whole store or none.
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            building = Path(tempfile.mkdtemp(prefix=f"{location.FOLDER}-", dir=folder))
-        except OSError as exc:
-            raise StorageError(
-                f"no store can be made in {folder}: {exc.strerror}; choose a folder you may write"
-            ) from exc
-        try:
-            config, password = cls._fill(building, root, kind, name, db)
-            location.write_config(building, config, password)
-            try:
-                building.rename(target)
-            except OSError as exc:
-                raise StoreExistsError(f"another process has just created a store in {folder}; open that one") from exc
-        except BaseException:
-            shutil.rmtree(building, ignore_errors=True)
-            with suppress(OSError):
-                for path in made:
-                    path.rmdir()
-            raise
-        return cls.open(folder)
-
-    @staticmethod
-    def _fill(building: Path, root: str, kind: str, name: str, db: str | None) -> tuple[location.Config, str | None]:
-        """Make the log of a new store and its first events."""
-        log = EventLog.connect(db if db is not None else building / location.DATABASE, create=True)
-        try:
-            if log.head().position:
-                raise StoreExistsError(
-                    f"{log.database.name} holds a store already; connect to it with `prov connect URL` or, in Python, "
-                    "ln.connect(URL), or add ?schema=NAME to the URL for a new one"
-                )
-            store_id, user_id, storage_id = new_id(), new_id(), new_id()
-            recorded_root = SELF_ROOT if kind == "local" and db is None else root
-            facts: list[tuple[Id, int, Event]] = [
-                (user_id, 1, UserRegistered(uid=ANONYMOUS_UID, handle=ANONYMOUS_HANDLE)),
-                (store_id, 1, StoreCreated(uid=new_uid(SHORT_UID_LENGTH), name=name)),
-                (storage_id, 1, StorageRegistered(uid=new_uid(STORAGE_UID_LENGTH), root=recorded_root, type=kind)),
-                (store_id, 2, StorageMadeDefault(storage=storage_id)),
-            ]
-            context = Session.encoded_context("anonymous", None)
-            events = [
-                NewEvent(
-                    stream=stream,
-                    version=version,
-                    fact=fact,
-                    actor=user_id,
-                    context=context,
-                    event_id=CREATED_EVENT_ID if isinstance(fact, StoreCreated) else new_id(),
-                )
-                for stream, version, fact in facts
-            ]
-            try:
-                log.append(events)
-            except ConcurrentWriteError as exc:
-                raise StoreExistsError(f"another process has just created a store in {log.database.name}") from exc
-        finally:
-            log.close()
-        if db is None:
-            return location.Config(store_id, name, None), None
-        url, password = location.without_password(db)
-        return location.Config(store_id, name, url), password
+        return cls.open(create(storage, name=name, db=db, modules=modules))
 
     @classmethod
     def open(cls, address: str | os.PathLike[str]) -> Store:
@@ -309,36 +220,9 @@ class Store:
             DomainError: `force` was not given.
             StoreReadOnlyError: The store cannot be written.
         """
-        self.check_is_present()
-        roots = [backend.root for backend in self._all_backends()]
-        left = f"the content of {find_count(self)} artifacts under {', '.join(roots)}"
-        if not force:
-            raise DomainError(
-                f"nothing was deleted: deleting {self.name} would destroy its log of {self.log.head().position} events for "
-                f"good and leave {left}; pass force=True (or --force) if that is meant"
-            )
-        if self.log.database.read_only:
-            raise StoreReadOnlyError(f"{self.name} can be read but not written; nothing was deleted")
-        if self.log.database.dialect == "postgresql":
-            self.log.database.drop([table.name for table in (*LOG_TABLES, *schema.TABLES)])  # type: ignore[attr-defined]
-        self.close()
-        if self.folder is not None:
-            home = location.home(self.folder)
-            for path in (
-                *(home / f"{location.DATABASE}{ending}" for ending in ("", "-wal", "-shm", ".lock")),
-                home / "config.json",
-                home / "secrets.json",
-                home / ".gitignore",
-            ):
-                path.unlink(missing_ok=True)
-            shutil.rmtree(home / location.CHECKPOINTS, ignore_errors=True)
-            with suppress(OSError):
-                (self.folder / location.objects_of(self.uid)).rmdir()
-            with suppress(OSError):
-                (home / location.OBJECTS).rmdir()
-                home.rmdir()
-        location.forget_store(self.id)
-        return left
+        from lineagelog.founding import delete
+
+        return delete(self, force=force)
 
     @property
     def User(self) -> type[user_.User]:  # noqa: N802 - a registry is a class
@@ -842,7 +726,8 @@ class Store:
         finally:
             current.set_current_store(before)
 
-    def _all_backends(self) -> list[StorageBackend]:
+    def storage_backends(self) -> list[StorageBackend]:
+        """Open the files of all storage locations."""
         return [self.storage_backend(row["id"]) for row in find(self.log.database, schema.STORAGES)]
 
     def __repr__(self) -> str:
@@ -856,16 +741,3 @@ class Store:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-def find_count(store: Store) -> int:
-    """Count the artifacts of a store."""
-    ((count,),) = store.log.database.read(f"SELECT count(*) FROM {schema.ARTIFACTS.name}")  # noqa: S608 - a name from the schema
-    return int(count)
-
-
-def _check_remote(root: str) -> None:
-    """Make sure that a remote storage can be used before anything is created."""
-    from lineagelog.adapters.storage import open_storage
-
-    open_storage(root).exists(".lineagelog")

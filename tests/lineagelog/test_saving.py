@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import lineagelog as ln
-from lineagelog import errors, saving
+from lineagelog import errors, placing
 from lineagelog.disposal import Family
 from lineagelog.domain.event import NewEvent
 from lineagelog.store import Store
@@ -321,7 +321,7 @@ def test_a_save_that_is_refused_after_it_lost_a_race_leaves_no_bytes(
 def test_content_that_another_writer_saves_at_the_same_moment_is_that_one(
     sqlite_store: Store, write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, read_families = sqlite_store, saving.read_families
+    store, read_families = sqlite_store, placing.read_families
     store.Artifact(write("a.txt", "a"), key="k", run=False).save()
     others: list[ln.Artifact] = []
 
@@ -330,7 +330,7 @@ def test_content_that_another_writer_saves_at_the_same_moment_is_that_one(
         others.append(store.Artifact(write("b.txt", "b"), key="k", run=False).save())
         return read_families(*arguments)
 
-    monkeypatch.setattr(saving, "read_families", read_late)
+    monkeypatch.setattr(placing, "read_families", read_late)
     assert store.Artifact(write("same.txt", "b"), key="k", run=False).save() == others[0]
     assert others[0].versions.count() == 2
 
