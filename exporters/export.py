@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from itertools import islice
 from typing import Any, BinaryIO, Final, cast
 
 from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.version import VERSION
+from lineagelog.exporters.hashing import HashedFile
 from lineagelog.exporters.mapping import Export, open_export, open_store
 from lineagelog.exporters.ntriples import write_nquads, write_ntriples
 from lineagelog.exporters.part import Part
@@ -139,7 +139,7 @@ def export(
     )
     counts: Counter[str] = Counter()
     pieces = chosen.write(replace(opened, statements=_counted(opened.statements, counts)))
-    sink, n_told = _Hashed(out), 0
+    sink, n_told = HashedFile(out), 0
     while batch := list(islice(pieces, _PIECES)):
         sink.write("".join(batch).encode())
         if progress is not None:
@@ -151,7 +151,7 @@ def export(
         scope=str(scope),
         bundle=f"{opened.prefixes[prefix]}{local}",
         n_statements=counts.total(),
-        sha256=sink.digest.hexdigest(),
+        sha256=sink.sha256,
         size_bytes=sink.size_bytes,
         counts=dict(counts),
         left_out=dict(opened.left_out),
@@ -201,7 +201,7 @@ def _export_table(
         "software": software,
         "leftOut": left_out,
     }
-    sink, n_rows = _Hashed(out), 0
+    sink, n_rows = HashedFile(out), 0
     for n_written in table.write(cast("BinaryIO", sink), table.columns, table.rows(reader, part), about):
         n_rows += n_written
         if progress is not None:
@@ -211,40 +211,12 @@ def _export_table(
         scope=str(scope),
         bundle=bundle,
         n_statements=n_rows,
-        sha256=sink.digest.hexdigest(),
+        sha256=sink.sha256,
         size_bytes=sink.size_bytes,
         counts={"rows": n_rows},
         left_out=left_out,
         metadata=csv_metadata(table.columns, about) if table.media_type == "text/csv" else None,
     )
-
-
-class _Hashed:
-    """A file that is only written to, and hashed on the way."""
-
-    closed = False
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self.digest = sha256()
-        self.size_bytes = 0
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        self.size_bytes += len(data)
-        return self._out.write(data)
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.size_bytes
-
-    def flush(self) -> None:
-        self._out.flush()
-
-    def close(self) -> None:
-        """Leave the file open; whoever opened it closes it."""
 
 
 def _counted(statements: Iterator[Statement], counts: Counter[str]) -> Iterator[Statement]:

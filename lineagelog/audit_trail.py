@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import html
-import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
 
-from lineagelog.domain.errors import UnknownFormatError
+from lineagelog.domain.errors import ExportError, UnknownFormatError
 from lineagelog.domain.event import Context
 from lineagelog.exporters.table import HARMFUL
 from lineagelog.text import clean
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from lineagelog.adapters.log.event_log import Head
     from lineagelog.store import Store
     from lineagelog.trail import Entry
 
@@ -104,12 +105,19 @@ class AuditTrail:
         frame: pd.DataFrame = self._table().to_pandas()
         return frame
 
-    def write(self, path: str | os.PathLike[str], *, format: str | None = None) -> int:  # noqa: A002 - the word of exports
-        """Write the rows to a file, whole or not at all.
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,  # noqa: A002 - the word of exports
+        record: bool = True,
+    ) -> int:
+        """Write the rows to a file, whole or not at all. What is written leaves the store, so it is an event as any export.
 
         Args:
             path: The file; replaced when it is complete.
             format: `csv`, `html` or `parquet`; told by the suffix of the file by default.
+            record: Record the report as an event.
 
         Returns:
             Number of rows.
@@ -118,26 +126,58 @@ class AuditTrail:
             UnknownFormatError: There is no such format.
             ExportError: The file cannot be written.
         """
+        from lineagelog.export import record_export
+        from lineagelog.exporters.hashing import HashedFile
+
         target = Path(path)
         name = format or {".htm": "html"}.get(target.suffix, target.suffix[1:])
         writer = _WRITERS.get(name)
         if writer is None:
             raise UnknownFormatError(format or target.suffix, tuple(_WRITERS))
-        with written_whole(target, f"the audit trail cannot be written to {target}") as out:
-            return writer(self, out)
+        failure = f"the audit trail cannot be written to {target}"
+        if target.is_dir():
+            # Told now: a report is recorded before it gets its name, so that none goes out unrecorded.
+            raise ExportError(f"{failure}: it is a folder; name a file")
+        head = self._store.log.head()
+        with written_whole(target, failure) as out:
+            sink = HashedFile(out)
+            # Events that others record meanwhile are not of the log whose head the report names.
+            n_rows = writer(self._up_to(head), cast("IO[bytes]", sink))
+            out.flush()
+            if record:
+                record_export(
+                    self._store,
+                    head,
+                    format=f"audit-{name}",
+                    scope=self.scope,
+                    n_statements=n_rows,
+                    sha256=sink.sha256,
+                    size_bytes=sink.size_bytes,
+                )
+        return n_rows
+
+    @property
+    def scope(self) -> str:
+        """Which events it holds: `all`, or the conditions they meet."""
+        conditions = (
+            f"{name} {value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value}"
+            for name, value in self._conditions.items()
+            if value is not None and name not in ("newest_first", "up_to")
+        )
+        return ", ".join(conditions) or "all"
 
     def describe(self) -> str:
         """Say what the trail is of, and which conditions it meets."""
-        conditions = ", ".join(
-            f"{name}: {value}"
-            for name, value in self._conditions.items()
-            if value is not None and name not in ("newest_first", "limit")
-        )
-        head = self._store.log.head()
+        return self._describe(self._store.log.head())
+
+    def _describe(self, head: Head) -> str:
         return (
-            f"Audit trail of {self._store.name} ({self._store.uid}), {conditions or 'all events'}; "
+            f"Audit trail of {self._store.name} ({self._store.uid}), {self.scope if self.scope != 'all' else 'all events'}; "
             f"log of {head.position} events, tree root {head.root}"
         )
+
+    def _up_to(self, head: Head) -> _Report:
+        return _Report(AuditTrail(self._store, **{**self._conditions, "up_to": head.position}), self._describe(head))
 
     def _entries(self) -> Iterator[Entry]:
         return self._store.trail(**self._conditions)
@@ -146,6 +186,13 @@ class AuditTrail:
         import pyarrow as pa
 
         return pa.Table.from_batches(_batches(self), _arrow_schema())
+
+
+class _Report(NamedTuple):
+    """What is written into a file."""
+
+    rows: Iterable[Row]
+    title: str
 
 
 def rows_of(entry: Entry, field: str | None = None) -> Iterator[Row]:
@@ -190,24 +237,20 @@ def write_csv(rows: Iterable[Row], out: IO[str]) -> int:
     return count
 
 
-def _write_csv(trail: AuditTrail, out: IO[bytes]) -> int:
-    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    try:
-        return write_csv(trail, text)
-    finally:
-        text.detach()
+def _write_csv(report: _Report, out: IO[bytes]) -> int:
+    return write_csv(report.rows, cast("IO[str]", codecs.getwriter("utf-8")(out)))
 
 
-def _write_html(trail: AuditTrail, out: IO[bytes]) -> int:
+def _write_html(report: _Report, out: IO[bytes]) -> int:
     def write(text: str) -> None:
         out.write(text.encode())
 
-    title = html.escape(clean(trail.describe()))
+    title = html.escape(clean(report.title))
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     write(_HTML_START.format(title=title, made=made))
     write(f"<thead><tr>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr></thead>\n<tbody>\n")
     count = 0
-    for row in trail:
+    for row in report.rows:
         # What is missing and what is empty are two things.
         cells = (
             "<td></td>" if text is None else f"<td><span>{html.escape(text)}</span></td>" for text in texts_of(row)
@@ -218,12 +261,12 @@ def _write_html(trail: AuditTrail, out: IO[bytes]) -> int:
     return count
 
 
-def _write_parquet(trail: AuditTrail, out: IO[bytes]) -> int:
+def _write_parquet(report: _Report, out: IO[bytes]) -> int:
     import pyarrow.parquet as pq
 
     count = 0
     with pq.ParquetWriter(out, _arrow_schema()) as writer:
-        for batch in _batches(trail):
+        for batch in _batches(report.rows):
             writer.write_batch(batch)
             count += batch.num_rows
     return count
@@ -272,7 +315,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-_WRITERS: Final[dict[str, Callable[[AuditTrail, IO[bytes]], int]]] = {
+_WRITERS: Final[dict[str, Callable[[_Report, IO[bytes]], int]]] = {
     "csv": _write_csv,
     "html": _write_html,
     "parquet": _write_parquet,

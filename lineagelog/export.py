@@ -113,7 +113,15 @@ def export(
                     json.dumps({**summary.metadata, "url": path.name}, ensure_ascii=False, indent=2).encode()
                 )
         if record:
-            _record(store, summary, head)
+            record_export(
+                store,
+                head,
+                format=summary.format,
+                scope=summary.scope,
+                n_statements=summary.n_statements,
+                sha256=summary.sha256,
+                size_bytes=summary.size_bytes,
+            )
     return summary
 
 
@@ -216,18 +224,38 @@ def _head(snapshot: Reader) -> Head:
     return Head(position, root)
 
 
-def _record(store: Store, summary: ExportSummary, head: Head) -> None:
+def record_export(
+    store: Store,
+    head: Head,
+    *,
+    format: str,  # noqa: A002 - the word of the event
+    scope: str,
+    n_statements: int,
+    sha256: str,
+    size_bytes: int,
+) -> None:
+    """Put on record that something left the store, also where a view of its past was asked; a store that is only read warns.
+
+    Args:
+        store: The store, or a view of its past.
+        head: End of the log that the export speaks of.
+        format: Name of the format.
+        scope: What was exported.
+        n_statements: PROV statements, rows or events that were written.
+        sha256: SHA-256 of the file.
+        size_bytes: Size of the file.
+    """
     store = store.present
     if store.log.database.read_only:
         message.warn(f"{store.name} can only be read here, so this export is not on record")
         return
     fact = ExportMade(
-        format=summary.format,
-        scope=summary.scope,
+        format=format,
+        scope=scope,
         up_to_position=head.position,
         root=head.root,
-        n_statements=summary.n_statements,
-        sha256=summary.sha256,
-        size_bytes=summary.size_bytes,
+        n_statements=n_statements,
+        sha256=sha256,
+        size_bytes=size_bytes,
     )
     store.append_next(schema.STORES, store.id, lambda _: fact)

@@ -166,6 +166,7 @@ def trail(
     since: datetime | None = None,
     until: datetime | None = None,
     field: str | None = None,
+    up_to: int | None = None,
     newest_first: bool = True,
     limit: int | None = None,
 ) -> Iterator[Entry]:
@@ -182,6 +183,7 @@ def trail(
         since: At this time or later.
         until: Before this time.
         field: A field that it changed, or the name of a feature.
+        up_to: Only events up to this position.
         newest_first: The last event first.
         limit: At most so many.
 
@@ -200,16 +202,22 @@ def trail(
         "until": time_text(until) if until is not None else None,
         "topics": _CHANGING if field is not None else None,
     }
-    return _pages(store, conditions, field, newest_first=newest_first, limit=limit)
+    return _pages(store, conditions, field, up_to=up_to, newest_first=newest_first, limit=limit)
 
 
 def _pages(
-    store: Store, conditions: Mapping[str, Any], field: str | None, *, newest_first: bool, limit: int | None
+    store: Store,
+    conditions: Mapping[str, Any],
+    field: str | None,
+    *,
+    up_to: int | None,
+    newest_first: bool,
+    limit: int | None,
 ) -> Iterator[Entry]:
     # A page at a time keeps memory flat and holds no view of the database open while somebody reads.
     left = limit
     feature = find_one(store.log.database, schema.FEATURES, name=field) if field is not None else None
-    bound: dict[str, Any] = {}
+    bound: dict[str, Any] = {"up_to": up_to}
     while left is None or left > 0:
         wanted = _PAGE if left is None else min(_PAGE, left)
         page = list(store.log.read(**conditions, **bound, newest_first=newest_first, limit=wanted))
@@ -218,7 +226,7 @@ def _pages(
         if len(page) < wanted:
             return
         last = page[-1].position
-        bound = {"up_to": last - 1} if newest_first else {"after": last}
+        bound = {"up_to": last - 1} if newest_first else {"up_to": up_to, "after": last}
         left = None if left is None else left - len(shown)
 
 

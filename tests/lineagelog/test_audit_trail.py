@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,15 @@ import pytest
 
 import lineagelog as ln
 from lineagelog.audit_trail import COLUMNS, texts_of
-from lineagelog.domain.errors import InvalidValueError, RecordNotFoundError, UnknownFormatError, UserNotFoundError
+from lineagelog.domain.errors import (
+    ExportError,
+    InvalidValueError,
+    RecordNotFoundError,
+    UnknownFormatError,
+    UserNotFoundError,
+)
 from lineagelog.domain.event import TOPICS
+from lineagelog.domain.store import ExportMade
 from lineagelog.store import Store
 
 NASTY = [
@@ -121,7 +129,7 @@ def test_filters_select_what_they_say(store: Store, edited: Any) -> None:
 def test_every_form_holds_the_same(store: Store, edited: Any, tmp_path: Path) -> None:
     expected = [list(texts_of(row)) for row in store.audit()]
     for name in ("trail.html", "trail.csv", "trail.parquet"):
-        assert store.audit().write(tmp_path / name) == len(expected)
+        assert store.audit().write(tmp_path / name, record=False) == len(expected)
 
     text = (tmp_path / "trail.html").read_text()
     table = _Table()
@@ -149,6 +157,44 @@ def test_every_form_holds_the_same(store: Store, edited: Any, tmp_path: Path) ->
     with pytest.raises(UnknownFormatError, match="csv, html, parquet"):
         store.audit().write(tmp_path / "trail.pdf")
     assert not (tmp_path / "trail.pdf").exists()
+
+
+def test_a_report_that_is_written_is_an_event_as_any_export(
+    store: Store, edited: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    head = store.log.head()
+    n_rows = store.audit(who="ana", what="artifact").write(tmp_path / "trail.csv")
+    (event,) = store.events(after=head.position)
+    content = (tmp_path / "trail.csv").read_bytes()
+    assert event.fact == ExportMade(
+        format="audit-csv",
+        scope="who ana, what artifact",
+        up_to_position=head.position,
+        root=head.root,
+        n_statements=n_rows,
+        sha256=sha256(content).hexdigest(),
+        size_bytes=len(content),
+    )
+    # The report itself is no part of the log it tells of.
+    store.audit().write(tmp_path / "trail.html")
+    assert f"log of {event.position} events" in (tmp_path / "trail.html").read_text()
+    with store.as_of(head.position) as past:
+        past.audit().write(tmp_path / "past.parquet")
+    assert [one.fact.format for one in store.events(after=head.position)] == [
+        "audit-csv",
+        "audit-html",
+        "audit-parquet",
+    ]  # type: ignore[attr-defined]
+
+    last = store.log.head()
+    store.audit().write(tmp_path / "trail.csv", record=False)
+    with pytest.raises(ExportError, match="folder"):
+        store.audit().write(tmp_path, format="csv")
+    monkeypatch.setattr(store.log.database, "read_only", True)
+    store.audit().write(tmp_path / "read_only.csv")
+    assert (tmp_path / "read_only.csv").exists()
+    assert "not on record" in capfd.readouterr().err
+    assert store.log.head() == last
 
 
 def test_an_empty_trail_is_written_as_such(sqlite_store: Store, tmp_path: Path) -> None:
