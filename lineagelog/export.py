@@ -79,7 +79,7 @@ def export(
     chosen = format or guess_format(path.name)
     if chosen is None or chosen not in NAMES:
         raise UnknownFormatError(chosen or path.suffix, NAMES)
-    scope = _scope(
+    scope = scope_of(
         store,
         subject,
         direction,
@@ -94,7 +94,7 @@ def export(
         raise ExportError(f"the export cannot be written to {path}: it is a folder; name a file")
     with written_whole(path, f"the export cannot be written to {path}") as out:
         with store.log.database.snapshot() as snapshot, statement_progress(f"export to {path.name}") as progress:
-            head = _head(snapshot)
+            head = head_of(snapshot)
             summary = write(
                 snapshot,
                 out,
@@ -129,9 +129,9 @@ def to_prov(store: Store, subject: BaseRecord | str | None, *, direction: str | 
     """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
     from lineagelog.exporters.document import to_prov as build
 
-    scope = _scope(store, subject, direction)
+    scope = scope_of(store, subject, direction)
     with store.log.database.snapshot() as snapshot:
-        head = _head(snapshot)
+        head = head_of(snapshot)
         return build(snapshot, scope=scope, head_position=head.position, head_root=head.root)
 
 
@@ -170,7 +170,8 @@ def _about(store: Store, about: BaseRecord | str) -> str:
     return str(about.uid)
 
 
-def _scope(store: Store, subject: BaseRecord | str | None, direction: str | None, **conditions: Any) -> Scope:
+def scope_of(store: Store, subject: BaseRecord | str | None, direction: str | None, **conditions: Any) -> Scope:
+    """Say what a subject, the way lineage is followed from it, and conditions select."""
     from lineagelog.exporters.scope import Scope
 
     if subject is None:
@@ -215,7 +216,7 @@ def _time(value: datetime | str | None, what: str) -> str | None:
         ) from exc
 
 
-def _head(snapshot: Reader) -> Head:
+def head_of(snapshot: Reader) -> Head:
     """Read the end of the log as this view of the database has it."""
     from lineagelog.adapters.log.event_log import Head
     from lineagelog.adapters.log.schema import READ_HEAD

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.sparql import QueryResult
     from lineagelog.fixity import StorageReport
+    from lineagelog.fixture import FixtureSummary
     from lineagelog.orphans import CollectReport
     from lineagelog.overview import Overview
     from lineagelog.proving import Proof
@@ -682,6 +683,12 @@ class Store:
         from lineagelog.recording import record_log
 
         return record_log(self, path)
+
+    def fixture(self, path: str | os.PathLike[str], **options: Any) -> FixtureSummary:
+        """Write a recorded log of what a test needs, anonymised if asked to; see `lineagelog/fixture.py` for the options."""
+        from lineagelog.fixture import write_fixture
+
+        return write_fixture(self, path, **options)
 
     @classmethod
     def open_recorded(cls, path: str | os.PathLike[str], *, db: str | Path | None = None) -> Store:

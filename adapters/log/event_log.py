@@ -293,6 +293,18 @@ def missing_parts(table: Table, existing: Mapping[str, Collection[str]]) -> list
     return [f"{table.name}.{name}" for name in table.names if name not in columns]
 
 
+def read_events(reader: Reader, streams: Collection[str] | None = None) -> Iterator[RecordedEvent]:
+    """Stream the events of one view of a database in the order of the log.
+
+    Args:
+        reader: The view.
+        streams: Only events about these records.
+    """
+    for row in reader.stream(f"{_ENVELOPE} ORDER BY position"):
+        if streams is None or row[2] in streams:
+            yield to_recorded(row)
+
+
 def read_table(reader: Reader, table: Table) -> Iterator[Row]:
     """Stream the rows of a projection table in the order of its primary key."""
     names = ", ".join(table.names)

@@ -7,7 +7,7 @@ left out or moved, and a file that was cut short, are refused, and nothing is wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from lineagelog.adapters.log.database import Database, Transaction
 from lineagelog.adapters.log.event_log import Head, create_projections, to_recorded
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, create_log
 from lineagelog.domain.errors import LogCorruptError, SchemaVersionError, StoreExistsError
-from lineagelog.domain.event import RecordedEvent
+from lineagelog.domain.event import RecordedEvent, encode
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.domain.store import StoreCreated
 from lineagelog.projections.projector import project_all
@@ -57,6 +57,30 @@ def write_log(database: Database, store_uid: str) -> Iterator[bytes]:
                 "run `prov verify` to find the place"
             )
         yield _line({"count": frontier.size, "root": head_root})
+
+
+def write_derived(events: Iterable[RecordedEvent], store_uid: str, derived: Mapping[str, Any]) -> Iterator[bytes]:
+    """Write a log that was made from another one: with leaf hashes and a tree head of its own, and a header that says so.
+
+    Args:
+        events: The events, at the positions that they are to have.
+        store_uid: Uid of the store they make, which the header names.
+        derived: What the header says of where they come from.
+
+    Yields:
+        The lines, each with its line feed.
+    """
+    yield _line({"lineagelog_recording": RECORDING_FORMAT, "store": store_uid, "derived": dict(derived)})
+    frontier = Frontier()
+    for event in events:
+        columns = (
+            event.position, event.event_id, event.stream, event.version, event.topic, event.recorded_at, event.actor, event.run,
+            event.reason, event.context, encode(event.fact),
+        )  # fmt: skip
+        leaf = leaf_hash(encode_entry(columns))
+        frontier.extend((leaf,))
+        yield _line(dict(zip(EVENTS.names, (*columns, leaf.hex()), strict=True)))
+    yield _line({"count": frontier.size, "root": frontier.root().hex()})
 
 
 def read_log(database: Database, lines: Iterable[bytes], name: str) -> Head:

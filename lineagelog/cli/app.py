@@ -53,6 +53,7 @@ _MODULES: Final = (
     "records",
     "disposal",
     "exports",
+    "fixtures",
     "audits",
     "policies",
     "storages",

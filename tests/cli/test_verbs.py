@@ -22,6 +22,7 @@ CHANGES: Final[dict[str, tuple[str, list[str]]]] = {
     "restore": ("TRASHED --reason x", ["artifact.restored.1"]),
     "remove": ("UID --reason x --yes", ["artifact.deleted.1"]),
     "export": ("--all -o all.json", ["export.made.1"]),
+    "fixture": ("--subject UID --anonymise -o fixture.jsonl", ["export.made.1"]),
     "checkpoint": ("", ["key.registered.1", "checkpoint.sealed.1"]),
     "key generate": ("", ["key.registered.1"]),
     "policy require-reason": ("--reason x", ["policy.changed.1"]),

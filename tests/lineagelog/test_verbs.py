@@ -87,6 +87,7 @@ CHANGES: Final[dict[str, tuple[Verb, list[str]]]] = {
     "Run.fail": (lambda s: s.new_run().fail(ValueError("x")), ["run.started.1", "run.failed.1"]),
     "Run.abort": (lambda s: s.new_run().abort("x"), ["run.started.1", "run.aborted.1"]),
     "Store.export": (lambda s: s.store.export(s.path("x").with_suffix(".json")), ["export.made.1"]),
+    "Store.fixture": (lambda s: s.store.fixture(s.path("x"), anonymise=True), ["export.made.1"]),
     "Store.generate_key": (lambda s: s.store.generate_key(), ["key.registered.1"]),
     "Store.checkpoint": (lambda s: s.store.checkpoint(), ["checkpoint.sealed.1"]),
     "Store.check_storage": (lambda s: s.store.check_storage(content=False), ["storage.checked.1"] * 2),
