@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from lineagelog.adapters.environment import installed, normal_name
 from lineagelog.adapters.notebook import Execution, Notebook, parse, read
+from lineagelog.adapters.outputs import Output, Outputs
 
 _COLAB_TIMEOUT_S: Final = 2
 _IPYTHON_NAMES: Final = {"In", "Out", "exit", "quit", "get_ipython", "open"}
@@ -49,10 +50,12 @@ class Kernel:
         self.error: BaseException | None = None
         self._since = time.time()
         self._ended: dict[int, float] = {}
+        self._outputs = Outputs(shell, len(inputs(shell)) - 1)
         shell.events.register("post_run_cell", self._note_end)
 
     def leave(self) -> None:
         """Follow it no longer."""
+        self._outputs.close()
         if self._note_end in self._shell.events.callbacks["post_run_cell"]:
             self._shell.events.unregister("post_run_cell", self._note_end)
 
@@ -64,6 +67,10 @@ class Kernel:
             for count, source in enumerate(inputs(self._shell))
             if source.strip()
         ]
+
+    def outputs(self) -> dict[int, list[Output]]:
+        """Return what its inputs have shown since it is followed, by their number."""
+        return self._outputs.by_count()
 
     def find(self, path: Path | None = None) -> Found:
         """Look for its notebook as it is now.

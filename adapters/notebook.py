@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -149,6 +149,8 @@ class Comparison(NamedTuple):
         unrun: Cells that did not run, by number.
         lacks_source: Something was executed after the notebook was saved that it does not hold.
         lacks_output: A cell has run after the notebook was saved, so that it does not hold what came of it.
+        ran_as: Number of each cell that ran as it stands to the number of the input that it was.
+        shown: Numbers of the inputs whose outputs the saved notebook holds.
     """
 
     is_consecutive: bool
@@ -156,6 +158,8 @@ class Comparison(NamedTuple):
     unrun: list[int]
     lacks_source: bool
     lacks_output: bool
+    ran_as: Mapping[int, int]
+    shown: Set[int]
 
 
 def parse(content: str | bytes | Mapping[str, Any], saved_at: float) -> Notebook:
@@ -204,12 +208,12 @@ def compare(notebook: Notebook, history: Sequence[Execution]) -> Comparison:
     """
     cells = [cell for cell in notebook.cells if cell.kind == "code"]
     ran_as = _match(cells, history)
-    shown = {ran_as[cell.number] for cell in cells if cell.execution_count == ran_as.get(cell.number, -1)}
     matched = set(ran_as.values())
     held = {_said(cell.source) for cell in cells}
     now = history[-1].number if history else 0
     place = next((place for place, cell in enumerate(cells) if ran_as.get(cell.number) == now), len(cells) - 1)
     above = cells[: place + 1]
+    counted = {cell.number: cell.execution_count for cell in cells}
     counts = {execution.number for execution in history}
     stale = [
         cell.number
@@ -217,13 +221,57 @@ def compare(notebook: Notebook, history: Sequence[Execution]) -> Comparison:
         if cell.number not in ran_as and cell.execution_count in counts and cell.execution_count not in matched
     ]
     newer = [each for each in history if each.ended_at is None or each.ended_at > notebook.saved_at]
+    # The same counts come again in each kernel: what ended after the notebook was saved, it does not hold.
+    shown = {count for number, count in ran_as.items() if count == counted.get(number)} - {
+        each.number for each in newer
+    }
     return Comparison(
         is_consecutive=[_said(cell.source) for cell in above] == [_said(each.source) for each in history],
         stale=stale,
         unrun=[cell.number for cell in above if cell.number not in ran_as and cell.number not in stale],
         lacks_source=any(_said(each.source) not in held for each in newer),
-        lacks_output=any(each.number not in shown for each in newer if each.number != now),
+        lacks_output=any(each.number != now for each in newer),
+        ran_as=ran_as,
+        shown=shown,
     )
+
+
+def with_outputs(
+    notebook: Notebook, comparison: Comparison, outputs: Mapping[int, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """Write a notebook with what its cells have shown in a kernel, in place of the outputs of an earlier one.
+
+    Args:
+        notebook: The notebook.
+        comparison: How it agrees with what the kernel has executed.
+        outputs: What the kernel has shown, by the number of the input.
+    """
+    cells = []
+    for number, cell in enumerate(notebook.content.get("cells", ()), 1):
+        count = comparison.ran_as.get(number)
+        if cell.get("cell_type") == "code" and (count in outputs or count not in comparison.shown):
+            has_run = count is not None and count > 0
+            shown = list(outputs.get(count, ())) if count is not None else []
+            cell = {**cell, "execution_count": count if has_run else None, "outputs": shown}
+        cells.append(cell)
+    return {**notebook.content, "cells": cells}
+
+
+def history_with_outputs(
+    history: Sequence[Execution], outputs: Mapping[int, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """Write what a kernel executed as a notebook, with what it has shown."""
+    cells = [
+        {
+            "cell_type": "code",
+            "execution_count": each.number,
+            "metadata": {},
+            "outputs": [*outputs.get(each.number, ())],
+            "source": each.source,
+        }
+        for each in history
+    ]
+    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
 
 
 def without_secrets(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,8 @@ def describe(record: BaseRecord) -> None:
         return
     from IPython.display import display
 
-    console = Console(color_system=None, width=_UNLIMITED)
+    # In a notebook a console shows what it captures, unless it is told that it is in none.
+    console = Console(color_system=None, width=_UNLIMITED, force_jupyter=False)
     with console.capture() as text:
         console.print(tree)
     display(_Shown(to_html(tree), text.get()))  # type: ignore[no-untyped-call]

@@ -1,10 +1,10 @@
-"""Short messages to the person at the terminal: on standard error, silent when asked to be."""
+"""Short messages to the person at the terminal or notebook, silent when asked to be."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import Final, TextIO
 
 from lineagelog.preferences import settings
 from lineagelog.text import clean
@@ -44,8 +44,17 @@ def would_say(level: int) -> bool:
 def _say(mark: str, text: str, *, level: int) -> None:
     if not would_say(level):
         return
-    stream = sys.stderr
+    stream = _stream(level)
     if stream is not None:
         # A description in it may have been written by somebody else.
         shown = clean(text, keep="\n")
         print(f"{mark} {shown}", file=stream)
+
+
+def _stream(level: int) -> TextIO | None:
+    """Choose where to say something: on standard error, which notebooks show in red, so that only warnings go there in one."""
+    if level > WARNING and "ipykernel" in sys.modules:
+        from lineagelog.adapters.script import in_kernel
+
+        return sys.stdout if in_kernel() else sys.stderr
+    return sys.stderr

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lineagelog import message
 from lineagelog.adapters.kernel import Found, Kernel
-from lineagelog.adapters.notebook import Comparison, Execution, Notebook, compare, from_history
+from lineagelog.adapters.notebook import (
+    Comparison,
+    Execution,
+    Notebook,
+    compare,
+    from_history,
+    history_with_outputs,
+    with_outputs,
+)
 from lineagelog.adapters.report import can_report, to_html
 from lineagelog.adapters.script import NOTEBOOK_KEY, RunningCode
 from lineagelog.domain.errors import RunClosedError
@@ -58,8 +67,7 @@ class FollowedNotebook:
         if self._asked or not self._kernel.is_attended or found.notebook is None:
             return False
         history = self._history(found.notebook)
-        comparison = compare(found.notebook, history)
-        if not comparison.lacks_source and not (comparison.lacks_output and can_report()):
+        if not compare(found.notebook, history).lacks_source:
             return False
         self._asked.append(history[-1].number)
         message.warn("the notebook has changed since it was saved: save it and run ln.finish() again")
@@ -85,7 +93,7 @@ class FollowedNotebook:
         becomes = self._save(run, notebook)
         if report:
             _tell(comparison, notebook)
-            self._save_report(run, found, comparison)
+            self._save_report(run, found, self._whole(found.notebook, comparison, history))
         imports = self._kernel.imports()
         fact = RunFinished(
             finished_at=time_text(datetime.now(UTC)),
@@ -124,15 +132,23 @@ class FollowedNotebook:
             )
         return now
 
-    def _save_report(self, run: Run, found: Found, comparison: Comparison | None) -> None:
-        if found.notebook is None or comparison is None or comparison.lacks_source or comparison.lacks_output:
-            # Outputs of an earlier execution would not be those of this run.
-            return
+    def _whole(
+        self, saved: Notebook | None, comparison: Comparison | None, history: Sequence[Execution]
+    ) -> Mapping[str, Any]:
+        """Put the notebook together with what came of it: as it was saved since, else as the kernel has shown it.
+
+        Outputs of an earlier execution are not those of this run.
+        """
+        if saved is None or comparison is None or comparison.lacks_source:
+            return history_with_outputs(history, self._kernel.outputs())
+        return with_outputs(saved, comparison, self._kernel.outputs()) if comparison.lacks_output else saved.content
+
+    def _save_report(self, run: Run, found: Found, whole: Mapping[str, Any]) -> None:
         if not can_report():
             message.hint(_NO_NBCONVERT)
             return
         try:
-            run._save_report(to_html(found.notebook.content, Path(found.name or run.transform.key).stem))
+            run._save_report(to_html(whole, Path(found.name or run.transform.key).stem))
         except RunClosedError:
             raise
         except Exception as exc:  # noqa: BLE001 - outputs may be anything, and no report is worth a run that does not end

@@ -209,16 +209,18 @@ def test_cells_out_of_order_stale_and_left_out_are_told(sqlite_store: Store, ope
 
 
 def test_a_notebook_that_is_not_saved_is_what_was_executed(sqlite_store: Store, open_notebook: Open) -> None:
-    notebook = open_notebook(code(TRACK), code("x = 'token-abc'"), code(FINISH), saved=False)
+    notebook = open_notebook(code(TRACK), code("x = 'token-abc'\nprint(len(x) * 111)"), code(FINISH), saved=False)
     said = notebook.run(1)
     assert "study.ipynb was never saved" in said
     notebook.run(2)
     said = notebook.run(3)
     assert "what the kernel has executed is kept as the source" in said
     run = sqlite_store.Run.get()
-    assert (run.status, run.is_consecutive, run.report) == ("finished", None, None)
+    assert (run.status, run.is_consecutive) == ("finished", None)
     again = nbformat.reads(run.transform.source_code, as_version=4)
-    assert [cell.source for cell in again.cells] == [TRACK, "x = 'token-abc'", FINISH]
+    assert [cell.source for cell in again.cells] == [TRACK, "x = 'token-abc'\nprint(len(x) * 111)", FINISH]
+    assert run.report is not None
+    assert ">999" in run.report.cache().read_text()
     assert again.metadata.lineagelog == {"source": "input history"}
     assert run.transform.key == "study.ipynb"
 
@@ -235,7 +237,6 @@ def test_a_saved_notebook_whose_changes_are_not_saved(sqlite_store: Store, open_
     assert run.status == "finished"
     assert "x = 2" in (run.transform.source_code or "")
     assert "input history" in (run.transform.source_code or "")
-    assert run.report is None
 
 
 def test_an_error_in_a_cell_and_sys_exit_do_not_end_the_run(sqlite_store: Store, open_notebook: Open) -> None:
@@ -385,7 +386,10 @@ def test_programs_that_run_notebooks_and_are_told_the_file(
     sqlite_store: Store, kernel_environment: dict[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "study.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[text("# Study"), code(TRACK), code(FINISH)]), path)
+    shown = code(f"{TRACK}\nprint('level', 6 * 7)")
+    # What an earlier execution left in the file, with the count that it will have again.
+    shown.execution_count, shown.outputs = 1, [nbformat.v4.new_output("stream", text="level 41")]
+    nbformat.write(nbformat.v4.new_notebook(cells=[text("# Study"), shown, code(FINISH)]), path)
     # As if the command was given in another notebook.
     outer = tmp_path / "outer.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[code("!jupyter nbconvert --execute study.ipynb")]), outer)
@@ -397,6 +401,10 @@ def test_programs_that_run_notebooks_and_are_told_the_file(
     run = sqlite_store.Run.get()
     assert (run.status, run.transform.key, run.transform.description) == ("finished", "study.ipynb", "Study")
     assert (run.is_consecutive, run.unrun_cells) == (True, [])
+    assert run.report is not None
+    html = run.report.cache().read_text()
+    assert "level 42" in html, "the program writes the outputs later than this"
+    assert "level 41" not in html
 
 
 def test_a_program_that_tells_no_name(sqlite_store: Store, kernel_environment: dict[str, str], tmp_path: Path) -> None:
