@@ -103,7 +103,9 @@ class Outputs:
         output = self._affordable({"output_type": kind, **{name: _plain(content[name]) for name in names}})
         last = outputs[-1] if outputs else {}
         if kind == last.get("output_type") == "stream" and last["name"] == output["name"]:
-            last["text"].extend(output["text"])
+            # A loop that prints without end is told once that it did.
+            if output["text"] != [_TOO_MUCH] or last["text"][-1] != _TOO_MUCH:
+                last["text"].extend(output["text"])
             return
         outputs.append(output)
         display = content.get("transient", {}).get("display_id")
