@@ -15,9 +15,15 @@ from typing import Final
 
 import msgspec
 
+from lineagelog.domain import clock
 from lineagelog.domain.event import Context
 from lineagelog.domain.run import EnvironmentRecorded
 from lineagelog.domain.version import VERSION
+
+TEST_HOST: Final = "test-host"
+TEST_USER: Final = "tester"
+TEST_CLOCK: Final = "(test clock)"
+"""What events say of machine, account and software that are made under the clock of a test."""
 
 _DIST_INFO: Final = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-(?P<version>[^-]+)\.dist-info")
 _SEPARATORS: Final = re.compile(r"[-_.]+")
@@ -54,6 +60,11 @@ def context(auth: str = "declared", session: str | None = None) -> Context:
         auth: How the actor was authenticated.
         session: Id of the process session.
     """
+    if clock.current_clock().is_stepped:
+        # Neither machine nor account: a test gives the same log wherever it runs.
+        return Context(
+            auth=auth, session=session, host=TEST_HOST, os_user=TEST_USER, software=f"lineagelog/{VERSION} {TEST_CLOCK}"
+        )
     return Context(
         auth=auth, session=session, host=os.uname().nodename, os_user=os_user(), software=f"lineagelog/{VERSION}"
     )

@@ -7,12 +7,12 @@ the first few characters tell two records apart.
 
 from __future__ import annotations
 
-import os
 import re
 import threading
-import time
 from datetime import UTC, datetime
 from typing import Final, NewType
+
+from lineagelog.domain import clock
 
 Id = NewType("Id", str)
 """UUIDv7 of a record or an event, 36 characters, lower case."""
@@ -38,7 +38,6 @@ _PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
 _UUID7: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _MAX_VERSION: Final = 62**VERSION_LENGTH - 1
 _lock = threading.Lock()
-_last_stamp = 0
 
 
 def new_id() -> Id:
@@ -50,15 +49,15 @@ def new_id() -> Id:
     References:
         RFC 9562 5.7 and 6.2 method 3, https://www.rfc-editor.org/rfc/rfc9562#section-5.7
     """
-    global _last_stamp
-    ns = time.time_ns()
+    source = clock.current_clock()
+    ns = source.time_ns()
     # One stamp holds the milliseconds and, in its low 12 bits, the fraction of one.
     stamp = (ns // 1_000_000 << 12) | (ns % 1_000_000 * 4096 // 1_000_000)
     with _lock:
-        if stamp <= _last_stamp:
-            stamp = _last_stamp + 1
-        _last_stamp = stamp
-    tail = int.from_bytes(os.urandom(8), "big") >> 2
+        if stamp <= source.last_stamp:
+            stamp = source.last_stamp + 1
+        source.last_stamp = stamp
+    tail = int.from_bytes(source.random_bytes(8), "big") >> 2
     value = (stamp >> 12 << 80) | (7 << 76) | ((stamp & 0xFFF) << 64) | (2 << 62) | tail
     text = f"{value:032x}"
     return Id(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
@@ -79,7 +78,7 @@ def new_uid(length: int) -> Uid:
     """
     # 17 random bytes are 136 bits; 22 characters use 131 of them, so the bias of the modulus is below 2**-5 of
     # one character in the longest name and far below that in those used here.
-    value = int.from_bytes(os.urandom(17), "big")
+    value = int.from_bytes(clock.current_clock().random_bytes(17), "big")
     pairs = []
     for _ in range((length + 1) // 2):
         value, digits = divmod(value, 62 * 62)

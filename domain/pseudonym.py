@@ -409,7 +409,7 @@ RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
     "collection.registered.1": _COLLECTION,
     "collection.updated.1": _updated(_COLLECTION),
     "environment.recorded.1": {
-        "hash": hash_, "python": numbered("Python"), "implementation": word("Python", ("CPython", "PyPy")),
+        "hash": hash_, "python": numbered("Python"), "implementation": word("Python", ("cpython", "pypy")),
         "platform": numbered("platform"), "packages": empty, "hardware": drop, "conda": _NAME, "conda_packages": drop,
     },
     "feature.defined.1": _FEATURE,

@@ -11,11 +11,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from lineagelog import current, message
+from lineagelog.domain import clock
 from lineagelog.domain.errors import InvalidValueError, LineageLogError, ObjectMissingError
 from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH, VERSION_LENGTH, is_base62
 from lineagelog.domain.redaction import redact_text
@@ -140,7 +140,7 @@ def _environment(run: Run) -> dict[str, str]:
 
 
 def _end(run: Run, program: str, exit_code: int) -> None:
-    at = time_text(datetime.now(UTC))
+    at = time_text(clock.now())
     if exit_code == 0:
         run.finish()
     elif exit_code < 0:

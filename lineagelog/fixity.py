@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from lineagelog import location, message
+from lineagelog.domain import clock
 from lineagelog.domain.artifact import CHANGED, DELETED, INTACT, MISSING, ArtifactVerified
 from lineagelog.domain.errors import (
     ArtifactStateError,
@@ -327,7 +327,7 @@ class _LocationCheck:
 
     def run(self) -> LocationReport:
         """Check, record, and report."""
-        started_at = time_text(datetime.now(UTC))
+        started_at = time_text(clock.now())
         problem = None
         orphans: tuple[Orphan, ...] = ()
         is_listed = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from lineagelog.adapters.notebook import (
 )
 from lineagelog.adapters.report import can_report, to_html
 from lineagelog.adapters.script import NOTEBOOK_KEY, RunningCode
+from lineagelog.domain import clock
 from lineagelog.domain.errors import RunClosedError
 from lineagelog.domain.ids import TRANSFORM_STEM_LENGTH
 from lineagelog.domain.run import RunFinished
@@ -96,7 +96,7 @@ class FollowedNotebook:
             self._save_report(run, found, self._whole(found.notebook, comparison, history))
         imports = self._kernel.imports()
         fact = RunFinished(
-            finished_at=time_text(datetime.now(UTC)),
+            finished_at=time_text(clock.now()),
             is_consecutive=comparison.is_consecutive if comparison is not None else None,
             stale_cells=comparison.stale if comparison is not None else [],
             unrun_cells=comparison.unrun if comparison is not None else [],

@@ -14,15 +14,52 @@ import pytest
 if TYPE_CHECKING:
     import os
 
+    from lineagelog.domain.clock import SteppedClock
     from lineagelog.store import Store
+
+_CLOCK_FROM = "2026-01-01T00:00:00Z"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "lineagelog_clock(start='2026-01-01T00:00:00Z', step_s=1, seed=0): stores of this test get their times from a clock that "
+        "goes on by one step with each reading, and the same ids and uids each time",
+    )
 
 
 @pytest.fixture
-def lineagelog_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def lineagelog_clock(request: pytest.FixtureRequest) -> Iterator[SteppedClock]:
+    """Replace the clock and the randomness of stores: the same test makes the same log, byte for byte, each time and everywhere.
+
+    The marker `lineagelog_clock` sets the first time and the step. `lineagelog_clock.advance(timedelta(days=1))` lets time go by.
+    """
+    from datetime import datetime, timedelta
+
+    from lineagelog.domain.clock import SteppedClock, using
+
+    marker = request.node.get_closest_marker("lineagelog_clock")
+    options = dict(marker.kwargs) if marker is not None else {}
+    start, step_s = options.pop("start", _CLOCK_FROM), options.pop("step_s", 1)
+    clock = SteppedClock(
+        datetime.fromisoformat(start) if isinstance(start, str) else start, timedelta(seconds=step_s), **options
+    )
+    with using(clock):
+        yield clock
+
+
+@pytest.fixture
+def lineagelog_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
     """Make an empty store in the test's own folder, the current one for the length of the test.
 
     Configuration and cache folders are the test's own, so that no store or log-in of the person who runs the test plays a part.
     """
+    if "lineagelog_clock" in request.fixturenames or request.node.get_closest_marker("lineagelog_clock") is not None:
+        # Whatever the order of a test's arguments: the first events of the store are made under its clock.
+        request.getfixturevalue("lineagelog_clock")
     from lineagelog import current
     from lineagelog.store import Store
 

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Token
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 from lineagelog import current, message
 from lineagelog.adapters.environment import container_id
 from lineagelog.annotated import AnnotatedRecord
+from lineagelog.domain import clock
 from lineagelog.domain.artifact import DELETED
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
@@ -192,7 +193,9 @@ class Run(AnnotatedRecord):
         if initiator is None and self._began is None:
             # What another system has carried out was not started by what happens to record it.
             initiator = current.current_run(store)
-        started_at = time_text(self._began or datetime.now(UTC))
+        started_at = time_text(self._began or clock.now())
+        # The number of a process says nothing beside times that never were.
+        held = self._ends_with_process and not clock.current_clock().is_stepped
         run_id = new_id()
         for _ in range(_RETRIES):
             events = []
@@ -215,8 +218,8 @@ class Run(AnnotatedRecord):
                 environment=environment_id,
                 git=self._git,
                 command=redact_command(self._command),
-                pid=os.getpid() if self._ends_with_process else None,
-                container=container_id() if self._ends_with_process else None,
+                pid=os.getpid() if held else None,
+                container=container_id() if held else None,
             )
             events.append(store.new_event(fact, run_id, run=run_id))
             try:
@@ -250,7 +253,7 @@ class Run(AnnotatedRecord):
         Raises:
             RunClosedError: It has ended already.
         """
-        return self._end(RunFinished(finished_at=time_text(datetime.now(UTC))))
+        return self._end(RunFinished(finished_at=time_text(clock.now())))
 
     def fail(self, error: BaseException) -> Run:
         """End the run as failed, with the error and its traceback.
@@ -263,7 +266,7 @@ class Run(AnnotatedRecord):
             half = _MAX_TRACEBACK // 2
             text = f"{text[:half]}\n[… {len(text) - _MAX_TRACEBACK} characters left out …]\n{text[-half:]}"
         fact = RunFailed(
-            finished_at=time_text(datetime.now(UTC)),
+            finished_at=time_text(clock.now()),
             error_type=type(error).__qualname__,
             message=_clean(str(error))[:_MAX_TRACEBACK],
             traceback=_clean(text),
@@ -280,7 +283,7 @@ class Run(AnnotatedRecord):
         Raises:
             RunClosedError: It has ended already.
         """
-        fact = RunAborted(finished_at=time_text(datetime.now(UTC)), why=check_name(why, "the interruption"))
+        fact = RunAborted(finished_at=time_text(clock.now()), why=check_name(why, "the interruption"))
         return self._end(fact, reason=reason)
 
     def add_input(
@@ -311,7 +314,7 @@ class Run(AnnotatedRecord):
         fact = InputAccessed(
             artifact=artifact.id,
             how=check_name(how, "how"),
-            accessed_at=time_text(at or datetime.now(UTC)),
+            accessed_at=time_text(at or clock.now()),
             role=check_name(role, "the role"),
         )
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lineagelog import location
+from lineagelog.domain import clock
+from lineagelog.domain.clock import Clock
 from lineagelog.domain.errors import ConstraintError, InvalidValueError, UserNotFoundError
 from lineagelog.domain.event import Change
 from lineagelog.domain.ids import SHORT_UID_LENGTH, Id, new_id, new_uid
@@ -78,7 +80,7 @@ class Session:
     @staticmethod
     def encoded_context(auth: str, session: str | None) -> str:
         """Encode where events come from: authentication, session, host, operating system user, software."""
-        return _encoded_context(auth, session, os.getpid())
+        return _encoded_context(auth, session, os.getpid(), clock.current_clock())
 
     def login(self, handle: str, *, name: str | None, email: str | None) -> None:
         """Begin a session of a user; see `Store.login`."""
@@ -148,7 +150,7 @@ class Session:
 
 
 @lru_cache(maxsize=64)
-def _encoded_context(auth: str, session: str | None, _pid: int) -> str:
+def _encoded_context(auth: str, session: str | None, _pid: int, _clock: Clock) -> str:
     from lineagelog.adapters.environment import context
 
     return msgspec.json.encode(context(auth, session)).decode()

@@ -28,9 +28,11 @@ from eventsourcing.persistence import (
 
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, create_log
+from lineagelog.domain import clock
 from lineagelog.domain.event import NewEvent, RecordedEvent
 from lineagelog.domain.ids import new_id
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
+from lineagelog.domain.values import time_text
 from lineagelog.projections.table import Operation, Scalar
 
 Projector: TypeAlias = Callable[[Sequence[RecordedEvent]], Sequence[Operation]]
@@ -116,7 +118,8 @@ class SQLRecorder:
             return []
         ((last_position, peaks, _, _),) = transaction.read(READ_HEAD)
         frontier = Frontier(last_position, bytes.fromhex(peaks))
-        now = transaction.now()
+        source = clock.current_clock()
+        now = time_text(source.now()) if source.is_stepped else transaction.now()
         rows: list[tuple[Scalar, ...]] = []
         leaves: list[bytes] = []
         news: list[RecordedEvent] = []

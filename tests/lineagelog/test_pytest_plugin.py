@@ -124,6 +124,71 @@ def test_the_assertion_finds_rows_that_are_lost_or_invented(tmp_path: Path) -> N
                 assert_replay_agrees(store)
 
 
+def test_under_a_stepped_clock_two_runs_of_a_test_give_the_same_bytes(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        """
+        from datetime import timedelta
+        from pathlib import Path
+        import os
+        import pandas as pd
+        import pytest
+        import lineagelog as ln
+
+        pytestmark = pytest.mark.filterwarnings("error")
+
+        @pytest.mark.lineagelog_clock(start="2020-02-29T12:00:00+02:00", step_s=0.5)
+        @pytest.mark.parametrize("again", ["first", "second"])
+        def test_same(lineagelog_store, lineagelog_clock, lineagelog_record, again):
+            store = lineagelog_store
+            store.login("ada", name="Ada")
+            raw = ln.Artifact(pd.DataFrame({"x": [1]}), key="raw.csv", run=False).save()
+            with ln.Run(ln.Transform("clean"), params={"n": 1}) as run:
+                raw.load()
+                clean = ln.Artifact(pd.DataFrame({"x": [2]}), key="clean.csv").save()
+                clean.labels.add(ln.ULabel("good").save())
+            lineagelog_clock.advance(timedelta(days=1))
+            clean.description = "a day later"
+            clean.save()
+
+            @ln.tracked()
+            def step(x):
+                return x
+            step(3)
+            assert str(run.started_at).startswith("2020-02-29 10:00:")
+            (changed,) = store.audit(field="description")
+            assert changed.at.day == 1
+            contexts = {event.context for event in store.events()}
+            assert all("test clock" in context and "test-host" in context for context in contexts)
+            out = Path(os.environ["OUT"]) / again
+            lineagelog_record(store, out.with_suffix(".jsonl"))
+            for suffix in (".json", ".trig", ".events.csv"):
+                store.export(out.with_suffix(suffix), record=False)
+            assert store.verify().ok
+
+        def test_other_tests_have_the_clock_of_the_machine(lineagelog_store):
+            assert lineagelog_store.Storage.one().created_at.year > 2025
+        """
+    )
+    for process in ("one", "two"):
+        out = pytester.path / process
+        out.mkdir()
+        monkeypatch.setenv("OUT", str(out))
+        pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist", "--strict-markers").assert_outcomes(
+            passed=3
+        )
+    files = sorted(path.name for path in (pytester.path / "one").iterdir())
+    assert len(files) == 2 * 5
+    for name in files:
+        contents = {
+            (pytester.path / process / f"{which}{name[name.index('.') :]}").read_bytes()
+            for process in ("one", "two")
+            for which in ("first", "second")
+        }
+        assert len({content.replace(b"first.", b"second.") for content in contents}) == 1, name
+
+
 def test_loading_the_plugin_loads_nothing_else() -> None:
     code = (
         "import sys, pytest\nbefore = set(sys.modules)\nimport lineagelog.pytest_plugin\n"
