@@ -200,20 +200,27 @@ class TypedDefinition(Definition):
         found: QuerySet[T] = registry.filter(parents=self)
         return found
 
-    def view_parents(self, path: str | os.PathLike[str] | None = None, *, with_children: bool = False) -> Any:
+    def view_parents(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        with_children: bool = False,
+        max_depth: int | None = None,
+    ) -> Any:
         """Draw all parents, and theirs: a picture in a notebook, a file elsewhere.
 
         Args:
-            path: File to write, `.svg`, `.png`, `.pdf` or `.dot`; `parents-<uid>.svg` in the working directory by default
-                outside notebooks.
+            path: File to write, `.svg`, `.png`, `.pdf`, `.html`, `.dot` or `.mmd`; `parents-<uid>.svg` in the working directory
+                by default outside notebooks.
             with_children: Draw all children as well.
+            max_depth: So many steps; to the end by default. Many that are alike become one box that tells their number.
 
         Returns:
             In a notebook the picture, elsewhere the path of the file.
         """
         from lineagelog.lineage import view_parents
 
-        return view_parents(self, path, with_children=with_children)
+        return view_parents(self, path, with_children=with_children, max_depth=max_depth)
 
 
 def near_names(name: str, others: Iterable[str], *, count: int = 3, least: float = 0.6) -> list[str]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lineagelog.domain.amount import n_bytes
 from lineagelog.domain.errors import ObjectMissingError, StorageError, UnsupportedFormatError
-from lineagelog.text import clean, n_bytes
+from lineagelog.text import clean
 
 if TYPE_CHECKING:
     from rich.tree import Tree

@@ -33,17 +33,25 @@ def view_lineage(
     from lineagelog.exporters.picture import render
 
     graph = read_graph(record, direction, max_depth)
-    return _show(partial(render, graph), path, f"lineage-{record.uid}.svg")
+    title = getattr(record, "key", None) or getattr(record, "name", None)
+    return _show(partial(render, graph, title=title), path, f"lineage-{record.uid}.svg")
 
 
-def view_parents(record: BaseRecord, path: str | os.PathLike[str] | None = None, *, with_children: bool = False) -> Any:
+def view_parents(
+    record: BaseRecord,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    with_children: bool = False,
+    max_depth: int | None = None,
+) -> Any:
     """Draw the parents of a record; see `Transform.view_parents`."""
     from lineagelog.exporters.picture import render_hierarchy
     from lineagelog.projections.hierarchy import hierarchy
 
     record._need_saved("view_parents")
+    _check_depth(max_depth)
     with record.store.log.database.snapshot() as snapshot:
-        tree = hierarchy(snapshot, record.registry.table, record.id, with_children=with_children)
+        tree = hierarchy(snapshot, record.registry.table, record.id, with_children=with_children, max_depth=max_depth)
     return _show(partial(render_hierarchy, tree), path, f"parents-{record.uid}.svg")
 
 
@@ -112,8 +120,7 @@ def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Gra
     record._need_saved("lineage")
     if direction not in _DIRECTIONS:
         raise InvalidValueError("direction", f"is {direction!r}; it must be one of: {', '.join(_DIRECTIONS)}")
-    if max_depth is not None and max_depth < 1:
-        raise InvalidValueError("max_depth", f"is {max_depth}; it must be 1 or more, or None for all")
+    _check_depth(max_depth)
     members = getattr(record, "artifacts", None) if record.registry.name == "Collection" else None
     if members is not None:
         subjects = {"artifact_ids": members.to_list("id")}
@@ -122,6 +129,11 @@ def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Gra
     with record.store.log.database.snapshot() as snapshot:
         found = closure(snapshot, direction=cast("Direction", direction), max_depth=max_depth, **subjects)
         return nodes(snapshot, found)
+
+
+def _check_depth(max_depth: int | None) -> None:
+    if max_depth is not None and max_depth < 1:
+        raise InvalidValueError("max_depth", f"is {max_depth}; it must be 1 or more, or None for all")
 
 
 def in_notebook() -> bool:

@@ -218,22 +218,29 @@ class Transform(BaseRecord):
 
         return self._related(transform_children)
 
-    def view_parents(self, path: str | os.PathLike[str] | None = None, *, with_children: bool = False) -> Any:
+    def view_parents(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        with_children: bool = False,
+        max_depth: int | None = None,
+    ) -> Any:
         """Draw all parents, and theirs: a picture in a notebook, a file elsewhere.
 
         Args:
-            path: File to write, `.svg`, `.png`, `.pdf` or `.dot`; `parents-<uid>.svg` in the working directory by default
-                outside notebooks.
+            path: File to write, `.svg`, `.png`, `.pdf`, `.html`, `.dot` or `.mmd`; `parents-<uid>.svg` in the working directory
+                by default outside notebooks.
             with_children: Draw all children as well.
+            max_depth: So many steps; to the end by default. Many that are alike become one box that tells their number.
 
         Returns:
             In a notebook the picture, elsewhere the path of the file.
         """
         from lineagelog.lineage import view_parents
 
-        return view_parents(self, path, with_children=with_children)
+        return view_parents(self, path, with_children=with_children, max_depth=max_depth)
 
     def _related(self, find_ids: Any) -> QuerySet[Transform]:
         self._need_saved("parents")
         with self.store.log.database.snapshot() as snapshot:
-            return self.store.Transform.filter(id__in=find_ids(snapshot, self.id))
+            return self.store.Transform.filter(id__in=[other for _, other in find_ids(snapshot, [self.id])])

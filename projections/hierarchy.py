@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from lineagelog.projections import schema
@@ -25,24 +26,29 @@ class Hierarchy(NamedTuple):
     edges: tuple[tuple[str, str], ...]
 
 
-def hierarchy(reader: Readable, table: Table, subject: str, *, with_children: bool = False) -> Hierarchy:
-    """Follow the parents of a record to the end, and its children if asked to; a cycle is walked once.
+def hierarchy(
+    reader: Readable, table: Table, subject: str, *, with_children: bool = False, max_depth: int | None = None
+) -> Hierarchy:
+    """Follow the parents of a record, and its children if asked to; a cycle is walked once.
 
     Args:
         reader: Where to read.
         table: Registry of the record.
         subject: Its id.
         with_children: Follow the children as well.
+        max_depth: So many steps; to the end by default.
     """
+    upward: _Next
+    downward: _Next
     if table is schema.TRANSFORMS:
-        upward = _each(transform_parents, reader)
-        downward = _each(transform_children, reader)
+        upward = partial(transform_parents, reader)
+        downward = partial(transform_children, reader)
     else:
         upward = _linked(reader, "source_id", "target_id")
         downward = _linked(reader, "target_id", "source_id")
-    edges = dict.fromkeys((parent, child) for child, parent in _walk(subject, upward))
+    edges = dict.fromkeys((parent, child) for child, parent in _walk(subject, upward, max_depth))
     if with_children:
-        edges |= dict.fromkeys(_walk(subject, downward))
+        edges |= dict.fromkeys(_walk(subject, downward, max_depth))
     ids = dict.fromkeys((subject, *(node for edge in edges for node in edge)))
     found = {row["id"]: row for row in find_in(reader, table, "id", ids)}
     return Hierarchy(subject, {node: found[node] for node in ids if node in found}, tuple(edges))
@@ -51,20 +57,17 @@ def hierarchy(reader: Readable, table: Table, subject: str, *, with_children: bo
 _Next = Callable[[Iterable[str]], Iterable[tuple[str, str]]]
 
 
-def _walk(subject: str, following: _Next) -> list[tuple[str, str]]:
+def _walk(subject: str, following: _Next, max_depth: int | None) -> list[tuple[str, str]]:
     """Collect the steps away from a record, level by level."""
     steps: list[tuple[str, str]] = []
     known, level = {subject}, [subject]
-    while level:
+    while level and (max_depth is None or max_depth > 0):
+        max_depth = max_depth - 1 if max_depth is not None else None
         found = list(following(level))
         steps += found
         level = list(dict.fromkeys(other for _, other in found if other not in known))
         known.update(level)
     return steps
-
-
-def _each(find: Callable[[Readable, str], list[str]], reader: Readable) -> _Next:
-    return lambda level: ((node, other) for node in level for other in find(reader, node))
 
 
 def _linked(reader: Readable, here: str, there: str) -> _Next:

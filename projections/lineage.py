@@ -93,6 +93,7 @@ class ArtifactNode(NamedTuple):
     """An artifact in a lineage graph; `user` is the handle of who recorded it, `depth` its distance from the subject.
 
     `state` is `live`, `trashed` or `deleted`: history is shown whole.
+    `is_latest` is whether the family has no newer live version, `url` where the content lies if that is on the web.
     """
 
     id: str
@@ -108,10 +109,18 @@ class ArtifactNode(NamedTuple):
     user: str | None
     depth: int
     state: str = LIVE
+    hash: str | None = None
+    version_number: int = 0
+    is_latest: bool = True
+    url: str | None = None
 
 
 class RunNode(NamedTuple):
-    """A run in a lineage graph, with the code that ran; `user` is the handle of who started it."""
+    """A run in a lineage graph, with the code that ran; `user` is the handle of who started it.
+
+    `reference` is what the run is called in another system, `transform_reference` where its code is found;
+    `within` is the key of the transform whose run started it.
+    """
 
     id: str
     uid: str
@@ -126,6 +135,9 @@ class RunNode(NamedTuple):
     transform_version: str | None
     user: str | None
     depth: int
+    reference: str | None = None
+    transform_reference: str | None = None
+    within: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,18 +213,26 @@ def nodes(reader: Readable, found: Closure) -> Graph:
     """Load what pictures and tables show of each run and artifact of a closure, in two statements."""
     among = _among(reader.dialect)
     artifact_rows = reader.read(
-        "SELECT a.id, a.uid, a.key, a.description, a.suffix, a.kind, a.otype, a.size, a.version, a.created_at, u.handle, a.state "  # noqa: S608
-        f"FROM artifacts a LEFT JOIN users u ON u.id = a.created_by_id WHERE a.id IN {among}",
+        "SELECT a.id, a.uid, a.key, a.description, a.suffix, a.kind, a.otype, a.size, a.version, a.created_at, u.handle, a.state, "  # noqa: S608
+        "a.hash, a.version_number, a.is_latest, CASE WHEN s.type IN ('http', 'https') THEN s.root || '/' || a.storage_path END "
+        "FROM artifacts a LEFT JOIN users u ON u.id = a.created_by_id LEFT JOIN storages s ON s.id = a.storage_id "
+        f"WHERE a.id IN {among}",
         (_json.encode(list(found.artifacts)).decode(),),
     )
     run_rows = reader.read(
-        "SELECT r.id, r.uid, r.name, r.status, r.started_at, r.finished_at, t.id, t.uid, t.key, t.type, t.version, u.handle "  # noqa: S608
+        "SELECT r.id, r.uid, r.name, r.status, r.started_at, r.finished_at, t.id, t.uid, t.key, t.type, t.version, u.handle, "  # noqa: S608
+        "r.reference, t.reference, starting.key "
         "FROM runs r JOIN transforms t ON t.id = r.transform_id LEFT JOIN users u ON u.id = r.created_by_id "
+        "LEFT JOIN runs starter ON starter.id = r.initiated_by_run_id "
+        "LEFT JOIN transforms starting ON starting.id = starter.transform_id "
         f"WHERE r.id IN {among}",
         (_json.encode(list(found.runs)).decode(),),
     )
-    artifacts = {row[0]: ArtifactNode._make((*row[:-1], found.artifacts[row[0]], row[-1])) for row in artifact_rows}
-    runs = {row[0]: RunNode._make((*row, found.runs[row[0]])) for row in run_rows}
+    artifacts = {
+        row[0]: ArtifactNode._make((*row[:11], found.artifacts[row[0]], *row[11:14], bool(row[14]), row[15]))
+        for row in artifact_rows
+    }
+    runs = {row[0]: RunNode._make((*row[:12], found.runs[row[0]], *row[12:])) for row in run_rows}
     return Graph(
         subjects=found.subjects,
         artifacts={node: artifacts[node] for node in found.artifacts if node in artifacts},
@@ -221,14 +241,14 @@ def nodes(reader: Readable, found: Closure) -> Graph:
     )
 
 
-def transform_parents(reader: Readable, transform_id: str) -> list[str]:
-    """List the ids of the other transforms whose runs saved artifacts that runs of this one used, oldest first."""
-    return _transform_neighbours(reader, transform_id, mine=_USED, theirs=_MADE)
+def transform_parents(reader: Readable, transform_ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Pair transforms with the others whose runs saved artifacts that runs of theirs used, these oldest first."""
+    return _transform_neighbours(reader, transform_ids, mine=_USED, theirs=_MADE)
 
 
-def transform_children(reader: Readable, transform_id: str) -> list[str]:
-    """List the ids of the other transforms whose runs used artifacts that runs of this one saved, oldest first."""
-    return _transform_neighbours(reader, transform_id, mine=_MADE, theirs=_USED)
+def transform_children(reader: Readable, transform_ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Pair transforms with the others whose runs used artifacts that runs of theirs saved, these oldest first."""
+    return _transform_neighbours(reader, transform_ids, mine=_MADE, theirs=_USED)
 
 
 def rows(graph: Graph) -> list[dict[str, Any]]:
@@ -381,16 +401,18 @@ def _count_steps(
         level = following
 
 
-def _transform_neighbours(reader: Readable, transform_id: str, *, mine: str, theirs: str) -> list[str]:
+def _transform_neighbours(
+    reader: Readable, transform_ids: Iterable[str], *, mine: str, theirs: str
+) -> list[tuple[str, str]]:
     found = reader.read(
-        "SELECT t.id FROM transforms t WHERE t.id <> ? AND t.id IN ("  # noqa: S608 - the project's own words only
-        "SELECT other.transform_id FROM runs own "
+        "SELECT pair.one, t.id FROM (SELECT DISTINCT own.transform_id AS one, other.transform_id AS two FROM runs own "  # noqa: S608
         f"JOIN edges near ON near.run_id = own.id AND near.kind IN {mine} "
         f"JOIN edges far ON far.artifact_id = near.artifact_id AND far.kind IN {theirs} "
-        "JOIN runs other ON other.id = far.run_id WHERE own.transform_id = ?) ORDER BY t.position",
-        (transform_id, transform_id),
+        f"JOIN runs other ON other.id = far.run_id WHERE own.transform_id IN {_among(reader.dialect)}) pair "
+        "JOIN transforms t ON t.id = pair.two WHERE pair.one <> pair.two ORDER BY t.position",
+        (_json.encode(list(transform_ids)).decode(),),
     )
-    return [row[0] for row in found]
+    return [(row[0], row[1]) for row in found]
 
 
 def _among(dialect: Dialect) -> str:

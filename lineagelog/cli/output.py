@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from lineagelog.text import clean, n_bytes
+from lineagelog.text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,7 +36,7 @@ _UNLIMITED: Final = 10_000
 """Width of lines that go to a file or another program, where nothing is wrapped."""
 
 
-__all__ = ["Layout", "Output", "cell", "clean", "lay_out", "n_bytes", "print_error", "to_json"]
+__all__ = ["Layout", "Output", "cell", "clean", "lay_out", "print_error", "to_json"]
 
 
 class Output:

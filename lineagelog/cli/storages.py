@@ -13,7 +13,7 @@ import typer
 
 from lineagelog.cli import exits
 from lineagelog.cli.app import Call, command
-from lineagelog.cli.output import n_bytes
+from lineagelog.domain.amount import n_bytes
 from lineagelog.domain.errors import DomainError, InvalidValueError
 
 if TYPE_CHECKING:

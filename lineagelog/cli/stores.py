@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lineagelog.cli.app import Call, command
-from lineagelog.cli.output import n_bytes
+from lineagelog.domain.amount import n_bytes
 
 _Address = Annotated[str, typer.Argument(metavar="PATH|URL|NAME", help="The store.")]
 

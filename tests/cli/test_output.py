@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lineagelog.cli.output import Output, cell, clean, lay_out, n_bytes, print_error, to_json
+from lineagelog.cli.output import Output, cell, clean, lay_out, print_error, to_json
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,6 @@ def test_error_is_one_line(capsys: Any) -> None:
 )
 def test_cell_is_one_line_for_people(value: Any, shown: str) -> None:
     assert cell(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2_000_000_000_000_000, "2000.0 TB")]
-)
-def test_sizes_are_given_in_units(size: int, shown: str) -> None:
-    assert n_bytes(size) == shown
 
 
 def test_narrow_table_keeps_uids_whole_drops_columns_and_cuts_others() -> None:

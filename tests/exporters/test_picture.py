@@ -13,7 +13,10 @@ import pygraphviz
 import pytest
 
 from lineagelog.domain.errors import UnknownFormatError
-from lineagelog.exporters.picture import FOLD_ABOVE, render, shorten, to_dot
+from lineagelog.exporters.picture import render, to_dot
+from lineagelog.exporters.picture.drawing import shorten
+from lineagelog.exporters.picture.folding import FOLD_ABOVE
+from lineagelog.exporters.picture.link import web_url
 from lineagelog.projections.lineage import ArtifactNode, Edge, Graph, RunNode
 
 AT = "2026-11-21T03:22:44.540332Z"
@@ -21,6 +24,7 @@ LATER = "2026-11-21T03:22:56.140332Z"
 HOSTILE = [
     'a"b', "<b>&amp;</b>", "back\\slash", "\\n\\l", "x]; evil [label=1", "日本語 🧬", "line\nbreak", "\x1b[31m", "--> }", "%s ? {",
     "</TABLE>",
+    "\\N \\G", "&lt;", "end", 'click n0 href "javascript:x()"', "%%{init: {}}%%", "]]>", "<script>document.title='hit'</script>",
 ]  # fmt: skip
 
 
@@ -107,6 +111,11 @@ def test_no_name_breaks_out_of_its_label(name: str) -> None:
     assert shown.count(visible.strip()) >= 2
     assert len(pygraphviz.AGraph(string=to_dot(graph([artifact("a1", name)], [], [], "a1"))).nodes()) == 1
     assert b"\x1b" not in drawn
+    tips = [
+        anchor.get("{http://www.w3.org/1999/xlink}title", "")
+        for anchor in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}a")
+    ]
+    assert sum(tip.startswith(re.sub(r"[\x00-\x09\x0b-\x1f]", " ", name)) for tip in tips) == 2
 
 
 def test_many_alike_artifacts_become_one_counted_node() -> None:
@@ -191,10 +200,22 @@ def test_mermaid_folds_like_the_other_pictures_and_counts_links() -> None:
     ).decode()
     assert text.startswith("flowchart LR\n")
     assert '  n0("500 artifacts")\n' in text
-    assert "  n0 -->|500| n501\n" in text
-    assert "  n501 --> n500\n" in text
-    assert "  class n500 subject\n" in text
+    assert '  n0 -->|"500"| n2\n' in text
+    assert "  n2 --> n1\n" in text
+    assert "  class n1,l_subject subject\n" in text
+    assert '    l_artifact("artifact") ~~~ l_subject("subject") ~~~ l_run[["run"]]\n' in text
     assert text.count("\n") < 20
+
+
+def test_mermaid_never_gets_more_than_it_takes() -> None:
+    artifacts = [artifact(f"a{n}", f"{'k' * 30}{n}.csv") for n in range(900)]
+    runs = [run(f"r{n}", f"{n}.py") for n in range(1, 900)]
+    edges = [(f"r{n}", f"a{n}", "generated") for n in range(1, 900)]
+    edges += [(f"r{n}", f"a{m}", "used") for n in range(1, 900) for m in {n // 2, n // 3, n * 2 // 3, n - 1}]
+    text = render(graph(artifacts, runs, edges, "a899"), "mmd").decode()
+    assert len(text) <= 50_000
+    assert text.count("-->") <= 500
+    assert "artifacts and runs left out" in text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -209,21 +230,8 @@ def test_mermaid_tells_states_apart_and_saved_again(small: Graph) -> None:
     text = render(small, "mmd").decode()
     for look in ("failed_run", "aborted_run", "run_not_ended", "artifact", "subject"):
         assert f"  classDef {look} fill:#" in text
-    assert "  n5 -.-> n1\n" in text
-
-
-def test_a_page_stands_alone_and_holds_the_picture(small: Graph) -> None:
-    page = render(small, "html").decode()
-    assert page.startswith("<!DOCTYPE html>")
-    assert "raw.csv" in page
-    assert page.count("<svg") == page.count("</svg>") == 1
-    assert "default-src 'none'" in page
-    assert not re.search(r'(?:src|href)="http', page.replace("xmlns", ""))
-
-
-def test_a_hostile_name_runs_nothing_on_a_page() -> None:
-    page = render(graph([artifact("a1", "<script>alert(1)</script>")], [], [], "a1"), "html").decode()
-    assert page.count("<script") == 1
+    assert re.search(r"  n\d -\.-> n\d\n", text)
+    assert "same content saved again" in text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -236,3 +244,63 @@ def test_graphml_holds_every_node_and_edge_with_its_attributes(name: str) -> Non
     assert read.nodes["uida0"]["subject"] is True
     assert read.nodes["uidr1"]["transform_key"] == "clean.py"
     assert {kind for _, _, kind in read.edges(data="kind")} == {"used"}
+
+
+def test_a_box_leads_to_the_web_and_nowhere_else() -> None:
+    places = {
+        "https://data.org/a.csv": "https://data.org/a.csv",
+        "http://data.org/?a=1&amp;b=2": "http://data.org/?a=1&amp;b=2",
+        "HTTPS://data.org/'x'": "HTTPS://data.org/%27x%27",
+        'https://data.org/é<>"': "https://data.org/%C3%A9%3C%3E%22",
+        "javascript:alert(1)": None,
+        "java\nscript:alert(1)": None,
+        " https://data.org": None,
+        "data:text/html,x": None,
+        "file:///etc/passwd": None,
+        "https:/no-host": None,
+        "https://ada:secret@data.org/": None,
+        "https://data.org\\@other.org/": None,
+        "//data.org/x": None,
+        "https://[broken": None,
+        "": None,
+    }
+    for place, expected in places.items():
+        assert web_url(place) == expected, place
+        node = artifact("a1")._replace(url=place)
+        code = run("r1")._replace(reference="job-7", transform_reference=place)
+        drawing = graph([node], [code], [("r1", "a1", "used")], "a1")
+        links = [
+            anchor.get("{http://www.w3.org/1999/xlink}href")
+            for anchor in ET.fromstring(render(drawing)).iter("{http://www.w3.org/2000/svg}a")
+            if "{http://www.w3.org/1999/xlink}href" in anchor.attrib
+        ]
+        assert links == ([expected] * 2 if expected else []), place
+        assert render(drawing, "mmd").decode().count("  click n") == (2 if expected else 0)
+
+
+def test_tips_tell_the_uid_hash_times_and_user() -> None:
+    drawn = render(graph([artifact("a1")._replace(hash="0f" * 32)], [run("r1")], [("r1", "a1", "used")], "a1"))
+    boxes = ET.fromstring(drawn).findall(".//{*}g[@class='node']//{*}a")
+    tips = [anchor.get("{http://www.w3.org/1999/xlink}title", "") for anchor in boxes]
+    assert "uid uida1\nSHA-256 " + "0f" * 32 + "\nrecorded 2026-11-21 03:22 by ada" in tips[0]
+    assert "run uidr1" in tips[1]
+    assert "started 2026-11-21 03:22 by bob\nended 2026-11-21 03:22\ntook 11.6 s" in tips[1]
+
+
+def test_a_role_stands_beside_its_arrow() -> None:
+    edges = (
+        Edge("r1", "a1", "used", "training", AT, None, 1, 1),
+        Edge("r1", "a2", "generated", "output", AT, None, 1, 2),
+    )
+    nodes = {name: artifact(name) for name in ("a1", "a2")}
+    drawn = pygraphviz.AGraph(string=to_dot(Graph(("a1",), nodes, {"r1": run("r1")}, edges)))
+    labels = [re.sub("[<>]", "", edge.attr["label"] or "").strip() for edge in drawn.edges()]
+    assert sorted(labels) == ["", "training"]
+
+
+def test_versions_without_a_tag_are_told_apart_and_a_run_names_the_one_it_is_part_of() -> None:
+    old, new, only = (artifact(name, "m.csv") for name in ("a1", "a2", "a3"))
+    old, new = old._replace(is_latest=False), new._replace(version_number=1)
+    shown = texts(render(graph([old, new, only], [run("r1")._replace(within="main.py")], [], "r1")))
+    assert shown.count("version 1") == shown.count("version 2") == 1
+    assert "within main.py" in shown

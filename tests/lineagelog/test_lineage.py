@@ -128,3 +128,32 @@ def test_parents_are_drawn_with_and_without_children(store: Store, chain: Chain,
     assert "clean.py" in plot.view_parents(tmp_path / "plot.svg").read_text()
     assert "plot.py" not in clean.view_parents(tmp_path / "clean.svg").read_text()
     assert "plot.py" in clean.view_parents(tmp_path / "clean.svg", with_children=True).read_text()
+
+
+def test_parents_are_drawn_as_deep_as_asked_and_many_children_as_their_number(store: Store, tmp_path: Path) -> None:
+    names = ("cell", "T cell", "CD8+ T cell", "naive")
+    cells = [ln.ULabel(name).save() for name in names]
+    for child, parent in zip(cells[1:], cells, strict=False):
+        child.parents.add(parent)
+    for number in range(30):
+        ln.ULabel(f"clone {number}").save().parents.add(cells[3])
+    drawn = cells[3].view_parents(tmp_path / "a.html", max_depth=1).read_text()
+    assert "CD8+ T cell" in drawn
+    assert "<dd>T cell</dd>" not in drawn
+    assert "30 records" in cells[3].view_parents(tmp_path / "a.svg", with_children=True).read_text()
+    assert '("30 records")' in cells[3].view_parents(tmp_path / "a.mmd", with_children=True).read_text()
+    with pytest.raises(errors.InvalidValueError, match="max_depth"):
+        cells[3].view_parents(max_depth=0)
+
+
+def test_a_picture_shows_where_a_run_belongs_and_leads_to_its_code(store: Store, frame: Frame, tmp_path: Path) -> None:
+    code = "https://example.org/study/blob/main/clean.py"
+    with ln.Run(ln.Transform("study.py")):
+        with ln.Run(ln.Transform("clean.py", reference=code, reference_type="url")):
+            table = ln.Artifact(frame(2), key="table.parquet").save()
+        drawn = table.view_lineage(tmp_path / "a.svg").read_text()
+    assert "within study.py" in drawn
+    assert f'xlink:href="{code}"' in drawn
+    assert f"SHA&#45;256 {table.hash}" in drawn
+    collection = ln.Collection(table, key="all tables").save()
+    assert "Lineage of all tables" in collection.view_lineage(tmp_path / "a.html").read_text()

@@ -212,7 +212,11 @@ def test_transforms_know_their_parents_and_children(story: Story) -> None:
     story.run("r6", reads=["more"], transform="train")
     story.save()
     database, ids = story.log.database, story.ids
-    assert transform_parents(database, ids["train"]) == [ids["upload"], ids["clean"], ids["other"]]
-    assert transform_parents(database, ids["clean"]) == [ids["upload"]]
-    assert transform_children(database, ids["upload"]) == [ids["clean"], ids["train"]]
-    assert transform_children(database, ids["train"]) == []
+    train, clean, upload, other = (ids[name] for name in ("train", "clean", "upload", "other"))
+    assert transform_parents(database, [train]) == [(train, upload), (train, clean), (train, other)]
+    assert transform_parents(database, [clean]) == [(clean, upload)]
+    assert sorted(transform_parents(database, [clean, train])) == sorted(
+        [(clean, upload), (train, upload), (train, clean), (train, other)]
+    )
+    assert transform_children(database, [upload]) == [(upload, clean), (upload, train)]
+    assert transform_children(database, [train]) == []
