@@ -48,7 +48,11 @@ def process_cpu_s(arguments: list[str], runs: int = 7, **environment: str) -> fl
     for number in range(runs + 1):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            [sys.executable, *arguments], check=True, env=os.environ | environment, stderr=subprocess.DEVNULL
+            [sys.executable, *arguments],
+            check=True,
+            env=os.environ | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         # The first run warms the caches and does not count.

@@ -4,8 +4,11 @@ import string
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lineagelog.domain.redaction import (
+    _SHAPES,
     MARK,
     is_secret_name,
     redact_command,
@@ -117,6 +120,15 @@ ORDINARY = [
     "basic statistics of the data",
     "bearer of good news",
 ]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_all_that_a_pattern_matches_holds_one_of_its_signs(data: st.DataObject) -> None:
+    """Patterns are tried only on texts that hold one."""
+    signs, shape = data.draw(st.sampled_from(_SHAPES))
+    secret = data.draw(st.from_regex(shape))
+    assert any(sign in secret.casefold() for sign in signs), (shape.pattern, secret)
 
 
 @pytest.mark.parametrize("text", ORDINARY)

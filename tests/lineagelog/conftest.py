@@ -140,6 +140,7 @@ def start_script(tmp_path: Path, script_environment: dict[str, str]) -> Iterator
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
             env=script_environment | env,
             cwd=path.parent,
         )

@@ -371,6 +371,44 @@ def test_what_a_script_prints_is_the_log_of_its_run(store: Store, run_script: Ru
     assert store.Artifact.get(log.uid) == log
 
 
+def test_whoever_took_hold_of_a_stream_before_is_heard_and_the_stream_stays_itself(
+    sqlite_store: Store, run_script: RunScript
+) -> None:
+    """Handlers of `logging`, bytes, streams made anew of the old one; and children, which have a log of their own or none."""
+    done = run_script(
+        """
+        import io, logging, os, sys
+        import lineagelog as ln
+        logging.basicConfig(format="%(message)s", level="INFO")
+        held, before = sys.stderr, (sys.stdout, sys.stdout.buffer, sys.stdout.encoding, sys.stderr)
+        ln.track()
+        assert before == (sys.stdout, sys.stdout.buffer, sys.stdout.encoding, sys.stderr)
+        logging.info("1 logged")
+        held.writelines(["2 ", "held\\n"])
+        print("3", "printed", end="")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(bytearray(b" in bytes \\xff\\n"))
+        sys.stdout.buffer.flush()
+        child = os.fork()
+        if child == 0:
+            print("by the child", flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="latin-1", write_through=True)
+        print("4 größe")
+        ln.finish()
+        print("after")
+        logging.info("after")
+        assert "write" not in vars(sys.stderr) | vars(sys.stdout.buffer)
+        """,
+    )
+    assert done.stdout == "3 printed in bytes \ufffd\nby the child\n4 gr\ufffd\ufffde\nafter\n"
+    assert [line for line in done.stderr.splitlines() if line[0] not in "→•"] == ["1 logged", "2 held", "after"]
+    log = sqlite_store.Run.get().log
+    assert log is not None
+    assert log.load() == "1 logged\n2 held\n3 printed in bytes \ufffd\n4 gr\ufffd\ufffde\n"
+
+
 def test_a_long_log_is_kept_at_the_end_of_the_process(sqlite_store: Store, run_script: RunScript) -> None:
     keep_more = "from lineagelog.adapters.transcript import Transcript\nTranscript.__init__.__defaults__ = (8 << 20,)\n"
     done = run_script(keep_more + "import lineagelog as ln\nln.track()\nprint(('x' * 99 + '\\n') * 90_000, end='')\n")
