@@ -45,21 +45,21 @@ _AsOfOption = Annotated[
 
 _ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with what is changed.")]
 
-_MODULES: Final = (
-    "stores",
-    "programs",
-    "imports",
-    "logs",
-    "records",
-    "disposal",
-    "exports",
-    "fixtures",
-    "audits",
-    "policies",
-    "storages",
-    "caches",
-)
-"""Modules of the commands, in the order of the help."""
+_MODULES: Final = {
+    "stores": ("init", "connect", "list", "delete", "login", "logout", "whoami", "info"),
+    "programs": ("run", "runs"),
+    "imports": ("import",),
+    "logs": ("log",),
+    "records": ("show", "artifacts", "runs", "transforms", "users", "lineage", "tree"),
+    "disposal": ("trash", "restore", "remove"),
+    "exports": ("export", "vocabulary", "validate", "query"),
+    "fixtures": ("fixture",),
+    "audits": ("audit", "verify", "checkpoint", "prove", "key", "rebuild"),
+    "policies": ("policy",),
+    "storages": ("storage",),
+    "caches": ("cache",),
+}
+"""Modules of the commands, in the order of the help, and the first words of the commands in each."""
 
 _GROUPS: Final = {
     "import": "Record what other systems have carried out: MLflow, Nextflow.",
@@ -238,7 +238,7 @@ def run(arguments: Sequence[str]) -> int:
         The exit code (`exits.MEANINGS`).
     """
     # Each module adds its commands; which of them runs decides what is imported beyond.
-    for name in _MODULES:
+    for name in _modules_of(arguments):
         import_module(f"lineagelog.cli.{name}")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -253,6 +253,11 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return _usage_error(exc, as_json="--json" in arguments)
     return code if isinstance(code, int) else exits.DONE
+
+
+def _modules_of(arguments: Sequence[str]) -> list[str]:
+    """Name the modules that a command line needs: all of them, unless it begins with a command that is known."""
+    return [name for name, words in _MODULES.items() if arguments[:1] and arguments[0] in words] or list(_MODULES)
 
 
 def _with_shared(function: Callable[..., None], *, as_of: bool, changes: bool) -> Callable[..., None]:
@@ -292,7 +297,7 @@ def _with_shared(function: Callable[..., None], *, as_of: bool, changes: bool) -
     # Typer reads the options off the signature and the annotations.
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    call.__name__ = function.__name__
+    call.__name__, call.__module__ = function.__name__, function.__module__
     return call
 
 

@@ -33,6 +33,15 @@ def test_help_names_every_command_and_exit_code(prov: Any) -> None:
         assert f"{code}  {meaning}" in result.out
 
 
+def test_the_table_of_modules_names_the_commands_that_each_module_has() -> None:
+    """A command line imports only the modules that the table gives for its first word."""
+    found = {(info.callback.__module__, info.name) for info in app.app.registered_commands if info.callback}
+    for word, group in app._groups.items():
+        callbacks = [group.registered_callback, *group.registered_commands]
+        found |= {(info.callback.__module__, word) for info in callbacks if info is not None and info.callback}
+    assert found == {(f"lineagelog.cli.{name}", word) for name, words in app._MODULES.items() for word in words}
+
+
 def test_no_command_prints_the_help_and_is_a_usage_error(prov: Any) -> None:
     assert prov().code == exits.USAGE
     assert prov().out.startswith("Usage: prov")
