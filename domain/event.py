@@ -19,9 +19,16 @@ from lineagelog.domain.values import Json
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A fact: something that happened, in the past tense. Fields that hold their default are not written."""
+    """A fact: something that happened, in the past tense. Fields that hold their default are not written.
+
+    Attributes:
+        topic: Its stored name.
+        store_format: Form of a store that may hold it (`FORMAT_VERSION`): software that knows only lower ones does not know this
+            kind of fact, and must not write after it.
+    """
 
     topic: ClassVar[str] = ""
+    store_format: ClassVar[int] = 1
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -147,11 +154,12 @@ _encoder: Final = msgspec.json.Encoder()
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def recorded_as(topic: str) -> Callable[[EventType], EventType]:
+def recorded_as(topic: str, *, store_format: int = 1) -> Callable[[EventType], EventType]:
     """Give an event class its stored topic.
 
     Args:
         topic: Subject, past participle and number, such as `run.started.1`.
+        store_format: `FORMAT_VERSION` of the software that first knows it.
     """
 
     def register(cls: EventType) -> EventType:
@@ -159,6 +167,7 @@ def recorded_as(topic: str) -> Callable[[EventType], EventType]:
             raise RuntimeError(f"the topic {topic} belongs to {TOPICS[topic].__name__} already")
         TOPICS[topic] = cls
         cls.topic = topic
+        cls.store_format = store_format
         return cls
 
     return register
@@ -172,6 +181,11 @@ def upcast(old_topic: str, new_topic: str) -> Callable[[Upcaster], Upcaster]:
         return function
 
     return register
+
+
+def is_known(topic: str) -> bool:
+    """Tell whether this software knows a kind of fact, be it by an upcaster."""
+    return topic in TOPICS or topic in _UPCASTERS
 
 
 def encode(fact: Event) -> str:
@@ -209,7 +223,7 @@ def decode(topic: str, payload: str) -> Event:
     Raises:
         LogCorruptError: The payload of a known topic is not one.
     """
-    if topic not in TOPICS and topic not in _UPCASTERS:
+    if not is_known(topic):
         return UnknownEvent(unknown_topic=topic, payload=payload)
     try:
         if topic in TOPICS:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from lineagelog.domain.event import Event, recorded_as
 
 FORMAT_VERSION = 1
-"""Number of the form in which this software writes a store; a store with a higher one is refused."""
+"""Number of the form in which this software can write a store; a store with a higher one is only read.
+
+A store that older software has made gets the number of the newest kind of fact that is written to it (`recorded_as`), and so stays
+writable for that software until it holds something that software does not know.
+"""
 
 
 @recorded_as("store.created.1")

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
 
+from lineagelog.domain import clock
 from lineagelog.domain.errors import ExportError, UnknownFormatError
 from lineagelog.domain.event import Context
 from lineagelog.exporters.table import HARMFUL
@@ -246,7 +247,7 @@ def _write_html(report: _Report, out: IO[bytes]) -> int:
         out.write(text.encode())
 
     title = html.escape(clean(report.title))
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    made = clock.now().strftime("%Y-%m-%d %H:%M:%S UTC")
     write(_HTML_START.format(title=title, made=made))
     write(f"<thead><tr>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr></thead>\n<tbody>\n")
     count = 0

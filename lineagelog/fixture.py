@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lineagelog.adapters.log.event_log import read_events
+from lineagelog.adapters.log.schema import READ_HEAD
 from lineagelog.domain.errors import ExportError, InvalidValueError
 from lineagelog.domain.event import RecordedEvent
 from lineagelog.domain.pseudonym import LEFT_OUT, UUID7, Pseudonyms, uid
@@ -120,6 +121,7 @@ def write_fixture(
         sink = HashedFile(out)
         with store.log.database.snapshot() as snapshot:
             head = head_of(snapshot)
+            ((*_, store_format),) = snapshot.read(READ_HEAD)
             events = _everything(snapshot) if scope.is_whole else _part(snapshot, store, scope)
             store_uid = store.uid
             if anonymise:
@@ -129,7 +131,7 @@ def write_fixture(
             # Not of whom: the head tells no more than a test has to know.
             derived = {"from_events": head.position, "anonymised": anonymise, "times_shifted": shift_times}
             n_lines = 0
-            for line in write_derived(_renumbered(events), store_uid, derived):
+            for line in write_derived(_renumbered(events), store_uid, store_format, derived):
                 sink.write(line)
                 n_lines += 1
             n_events = n_lines - _HEADER_AND_FOOTER

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from lineagelog import message
+from lineagelog.domain import clock
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.values import time_text
 from lineagelog.preferences import settings
@@ -68,7 +69,7 @@ def _position(store: Store, point: Point) -> int:
         raise InvalidValueError("as_of", f"is {moment.isoformat()}, but {store.name} begins at {first}")
     ((position, recorded_at),) = rows
     # Nobody knows yet what will have happened by then.
-    if position == head and moment > datetime.now(UTC) and time_text(moment) > recorded_at:
+    if position == head and moment > clock.now() and time_text(moment) > recorded_at:
         raise InvalidValueError(
             "as_of", f"is {moment.isoformat()}, which lies in the future; the last event, {head}, is of {recorded_at}"
         )

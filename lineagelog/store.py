@@ -92,7 +92,12 @@ class Store:
         if created is None or not isinstance(created.fact, StoreCreated):
             log.close()
             raise StoreNotFoundError(f"{log.database.name} holds no store; create one with `prov init`")
-        if log.missing:
+        if log.database.written_by_newer is not None:
+            message.warn(
+                f"{log.database.written_by_newer}: kinds of events that it does not know are kept and exported as they are, but "
+                "what they changed is not shown. Install a newer lineagelog"
+            )
+        elif log.missing:
             shown, more = ", ".join(log.missing[:_MISSING_NAMED]), len(log.missing) - _MISSING_NAMED
             message.warn(
                 f"the tables of the store lack {shown}{f' and {more} more' if more > 0 else ''}: an older version has made it, or "

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from lineagelog.domain.errors import ConstraintError, StoreReadOnlyError
+from lineagelog.domain.errors import ConstraintError, SchemaVersionError, StoreReadOnlyError
 from lineagelog.projections.reader import Reader, Row
 from lineagelog.projections.table import Dialect, Insert, Operation, Scalar, batches
 
@@ -91,26 +91,42 @@ class Database(ABC):
         dialect: `sqlite` or `postgresql`.
         name: The database as an error may call it: a path, or a URL without credentials.
         read_only: Writes are refused.
+        written_by_newer: Why they are, if newer software has written to the log; `None` if it has not.
     """
 
     dialect: Dialect
     name: str
     read_only: bool = False
+    written_by_newer: str | None = None
 
     def write(self) -> AbstractContextManager[Transaction]:
         """Begin a write transaction: waits for the log's lock, commits at the end, rolls back on an error.
 
         Raises:
             StoreReadOnlyError: The database was opened for reading.
+            SchemaVersionError: Newer software has written to the log.
             StoreUnavailableError: The database cannot be reached, or the lock was not free in time.
             UniquenessError: A row broke a uniqueness rule.
         """
+        self.check_writable()
+        return self._write()
+
+    def check_writable(self) -> None:
+        """Refuse writes to what is only read.
+
+        Raises:
+            StoreReadOnlyError: The database was opened for reading.
+            SchemaVersionError: Newer software has written to the log.
+        """
+        if self.written_by_newer is not None:
+            raise SchemaVersionError(
+                f"{self.written_by_newer}; nothing was recorded. Install a newer lineagelog to write to it"
+            )
         if self.read_only:
             raise StoreReadOnlyError(
                 f"{self.name} can be read but not written; nothing was recorded. Check the permissions of the file "
                 "and its folder"
             )
-        return self._write()
 
     @abstractmethod
     def _write(self) -> AbstractContextManager[Transaction]:

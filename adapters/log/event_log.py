@@ -62,17 +62,18 @@ class EventLog:
 
         Raises:
             StoreUnavailableError: There is no log in this database.
-            SchemaVersionError: The log was written by newer software.
         """
         self.database = database
         if create:
             create_log(database)
-            create_projections(database)
         existing = database.column_names()
         if EVENTS.name not in existing:
             raise StoreUnavailableError(f"{database.name} holds no store; create one with `prov init`")
-        self.missing = [name for table in schema.TABLES for name in missing_parts(table, existing)]
         check_format(database)
+        if create and database.written_by_newer is None:
+            create_projections(database)
+            existing = database.column_names()
+        self.missing = [name for table in schema.TABLES for name in missing_parts(table, existing)]
         self._recorder = SQLApplicationRecorder(database, create=False)
         self._events: EventStore[Any] = EventStore(mapper=TopicMapper(), recorder=self._recorder)
 

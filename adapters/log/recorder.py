@@ -27,11 +27,12 @@ from eventsourcing.persistence import (
 )
 
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError
-from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, create_log
+from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, create_log, refuse_writes
 from lineagelog.domain import clock
 from lineagelog.domain.event import NewEvent, RecordedEvent
 from lineagelog.domain.ids import new_id
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
+from lineagelog.domain.store import FORMAT_VERSION
 from lineagelog.domain.values import time_text
 from lineagelog.projections.table import Operation, Scalar
 
@@ -116,13 +117,18 @@ class SQLRecorder:
     ) -> list[int]:
         if not stored_events:
             return []
-        ((last_position, peaks, _, _),) = transaction.read(READ_HEAD)
+        ((last_position, peaks, _, format_),) = transaction.read(READ_HEAD)
+        if format_ > FORMAT_VERSION:
+            # Newer software came while this log was open.
+            refuse_writes(self.database, format_)
+            self.database.check_writable()
         frontier = Frontier(last_position, bytes.fromhex(peaks))
         source = clock.current_clock()
         now = time_text(source.now()) if source.is_stepped else transaction.now()
         rows: list[tuple[Scalar, ...]] = []
         leaves: list[bytes] = []
         news: list[RecordedEvent] = []
+        newest = format_
         for position, stored in enumerate(stored_events, start=last_position + 1):
             columns = _columns(stored, position, now)
             leaf = leaf_hash(encode_entry(columns))
@@ -130,10 +136,14 @@ class SQLRecorder:
             rows.append((*columns, leaf.hex()))
             if isinstance(stored, LogEntry):
                 news.append(_recorded(stored.event, position, now))
+                newest = max(newest, stored.event.fact.store_format)
         transaction.insert_rows(EVENTS.name, _COLUMNS, rows)
         if projector is not None:
             transaction.apply(projector(news))
         frontier.extend(leaves)
+        if newest > format_:
+            # From now on software that does not know the new kind of event only reads.
+            transaction.execute("UPDATE log_head SET format = ? WHERE id = 1", (newest,))
         transaction.execute(
             "UPDATE log_head SET position = ?, frontier = ?, root = ? WHERE id = 1",
             (frontier.size, frontier.to_bytes().hex(), frontier.root().hex()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from lineagelog.adapters.log.database import Database, Transaction
-from lineagelog.domain.errors import LogCorruptError, SchemaVersionError
+from lineagelog.domain.errors import LogCorruptError
 from lineagelog.domain.store import FORMAT_VERSION
 from lineagelog.projections.table import Column, Table, create_indexes, create_table, index_name
 
@@ -114,11 +114,19 @@ def restore_protection(database: Database, transaction: Transaction) -> None:
             transaction.execute(statement)
 
 
+def refuse_writes(database: Database, store_format: int) -> None:
+    """Only read a database from now on, since newer software has written to it."""
+    database.read_only = True
+    database.written_by_newer = (
+        f"{database.name} is written in store format {store_format}; this software knows formats up to {FORMAT_VERSION}, and only "
+        "reads it"
+    )
+
+
 def check_format(database: Database) -> None:
-    """Refuse a store that a newer version of the software has written.
+    """Only read a store that holds what a newer version of the software has written.
 
     Raises:
-        SchemaVersionError: The store's format is newer than this software knows.
         LogCorruptError: The head of the log is gone.
     """
     rows = database.read(READ_HEAD)
@@ -126,7 +134,4 @@ def check_format(database: Database) -> None:
         raise LogCorruptError(f"the head of the log in {database.name} is gone; restore the store from a backup")
     ((_, _, _, number),) = rows
     if number > FORMAT_VERSION:
-        raise SchemaVersionError(
-            f"{database.name} is written in store format {number}; this software knows formats up to {FORMAT_VERSION}. "
-            "Install a newer lineagelog"
-        )
+        refuse_writes(database, number)

@@ -76,6 +76,7 @@ class SQLiteDatabase(Database):
         self._all: dict[_Connection, threading.Thread] = {}
         self._closed = False
         self._memory: _Connection | None = None
+        self._cannot_write = read_only
         self.name = str(path) if path else "a database in memory"
         if path is None:
             self._memory = self._connect()
@@ -97,7 +98,9 @@ class SQLiteDatabase(Database):
             raise StoreUnavailableError(
                 f"the database {path} cannot be reached: {exc.strerror}; check the path and its permissions"
             ) from exc
-        self.read_only = read_only or not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        # Apart from `read_only`: what is only read because newer software writes it may change while it is open.
+        self._cannot_write = read_only or not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        self.read_only = self._cannot_write
         self._connection()
 
     def read(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[Row]:
@@ -131,7 +134,7 @@ class SQLiteDatabase(Database):
             return
         self._refuse_if_closed()
         with _translated(self.name):
-            connection = _Connection(self._path, read_only=self.read_only, reader=True)
+            connection = _Connection(self._path, read_only=self._cannot_write, reader=True)
         try:
             with _translated(self.name):
                 connection.sqlite.execute("BEGIN")
@@ -186,7 +189,7 @@ class SQLiteDatabase(Database):
 
     def _connect(self) -> _Connection:
         with _translated(self.name):
-            connection = _Connection(self._path, read_only=self.read_only)
+            connection = _Connection(self._path, read_only=self._cannot_write)
         self._all[connection] = threading.current_thread()
         return connection
 

@@ -18,7 +18,7 @@ from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, create_log
 from lineagelog.domain.errors import LogCorruptError, SchemaVersionError, StoreExistsError
 from lineagelog.domain.event import RecordedEvent, encode
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
-from lineagelog.domain.store import StoreCreated
+from lineagelog.domain.store import FORMAT_VERSION, StoreCreated
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.table import Scalar
 
@@ -44,8 +44,8 @@ def write_log(database: Database, store_uid: str) -> Iterator[bytes]:
         LogCorruptError: The events are not those the head of the log speaks of.
     """
     with database.snapshot() as snapshot:
-        ((_, _, head_root, _),) = snapshot.read(READ_HEAD)
-        yield _line({"lineagelog_recording": RECORDING_FORMAT, "store": store_uid})
+        ((_, _, head_root, store_format),) = snapshot.read(READ_HEAD)
+        yield _line({"lineagelog_recording": RECORDING_FORMAT, "store": store_uid, "format": store_format})
         frontier = Frontier()
         sql = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
         for row in snapshot.stream(sql):
@@ -59,18 +59,22 @@ def write_log(database: Database, store_uid: str) -> Iterator[bytes]:
         yield _line({"count": frontier.size, "root": head_root})
 
 
-def write_derived(events: Iterable[RecordedEvent], store_uid: str, derived: Mapping[str, Any]) -> Iterator[bytes]:
+def write_derived(
+    events: Iterable[RecordedEvent], store_uid: str, store_format: int, derived: Mapping[str, Any]
+) -> Iterator[bytes]:
     """Write a log that was made from another one: with leaf hashes and a tree head of its own, and a header that says so.
 
     Args:
         events: The events, at the positions that they are to have.
         store_uid: Uid of the store they make, which the header names.
+        store_format: Form of that store.
         derived: What the header says of where they come from.
 
     Yields:
         The lines, each with its line feed.
     """
-    yield _line({"lineagelog_recording": RECORDING_FORMAT, "store": store_uid, "derived": dict(derived)})
+    header = {"lineagelog_recording": RECORDING_FORMAT, "store": store_uid, "format": store_format}
+    yield _line({**header, "derived": dict(derived)})
     frontier = Frontier()
     for event in events:
         columns = (
@@ -107,11 +111,12 @@ def read_log(database: Database, lines: Iterable[bytes], name: str) -> Head:
             raise StoreExistsError(
                 f"{database.name} holds a store already; a recorded log can be read into an empty database only"
             )
-        frontier = _Reading(name).run(transaction, lines)
+        reading = _Reading(name)
+        frontier = reading.run(transaction, lines)
         root = frontier.root().hex()
         transaction.execute(
-            "UPDATE log_head SET position = ?, frontier = ?, root = ? WHERE id = 1",
-            (frontier.size, frontier.to_bytes().hex(), root),
+            "UPDATE log_head SET format = ?, position = ?, frontier = ?, root = ? WHERE id = 1",
+            (reading.store_format, frontier.size, frontier.to_bytes().hex(), root),
         )
     return Head(frontier.size, root)
 
@@ -120,6 +125,7 @@ class _Reading:
     """One reading of a recorded log, line by line."""
 
     def __init__(self, name: str) -> None:
+        self.store_format = FORMAT_VERSION
         self._name = name
         self._number = 0
         self._frontier = Frontier()
@@ -168,6 +174,11 @@ class _Reading:
                 "Install a newer lineagelog"
             )
         self._store = data["store"]
+        # Recordings of the first version name none.
+        store_format = data.get("format", FORMAT_VERSION)
+        if type(store_format) is not int or store_format < 1:
+            raise self._refused(f"its format is {store_format!r}, which no store has")
+        self.store_format = max(store_format, FORMAT_VERSION)
 
     def _check_event(self, data: dict[str, Any]) -> tuple[Scalar, ...]:
         if tuple(data) != EVENTS.names:

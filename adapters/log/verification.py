@@ -9,9 +9,10 @@ last events away and sets the head back, can be found only with a checkpoint tha
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -22,7 +23,7 @@ from lineagelog.adapters.log.event_log import create_projections, missing_parts,
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, TRIGGERS
 from lineagelog.adapters.log.sqlite import SQLiteDatabase
 from lineagelog.domain.errors import LogCorruptError, StorageError, StoreUnavailableError
-from lineagelog.domain.event import RecordedEvent
+from lineagelog.domain.event import RecordedEvent, is_known
 from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.domain.values import parse_time
 from lineagelog.projections import schema
@@ -35,6 +36,7 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 """So far back a clock that is kept right may step between two events."""
 _BATCH: Final = 5_000
 _RECORDED_AT: Final = EVENTS.names.index("recorded_at")
+_TOPIC: Final = EVENTS.names.index("topic")
 
 
 class Problem(NamedTuple):
@@ -75,6 +77,7 @@ class Verification:
         roots: Number of events of a checkpoint to the tree head over them; sizes that the log does not reach are missing.
         clock_anomalies: Events recorded earlier than the one before them, by more than 2 seconds; at most 20. Their order is right
             all the same: it is that of the positions.
+        unknown: Topic to number of events, of kinds that this software does not know.
     """
 
     n_events: int
@@ -82,6 +85,7 @@ class Verification:
     problems: tuple[Problem, ...]
     roots: dict[int, str]
     clock_anomalies: tuple[ClockAnomaly, ...] = ()
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 def verify_log(
@@ -109,6 +113,7 @@ def verify_log(
         batch: list[RecordedEvent] = []
         replayable = True
         clock = _Clock()
+        unknown: Counter[str] = Counter()
         sql = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
         for row in _readable(snapshot.stream(sql), consequences):
             *columns, stored_leaf = row
@@ -125,6 +130,8 @@ def verify_log(
                 )
             frontier.extend((leaf,))
             clock.see(position, row[_RECORDED_AT])
+            if not is_known(row[_TOPIC]):
+                unknown[row[_TOPIC]] += 1
             if frontier.size in wanted:
                 roots[frontier.size] = frontier.root().hex()
             if replica is not None and replayable:
@@ -142,7 +149,9 @@ def verify_log(
         consequences += _compare_head(frontier, head_position, head_peaks, head_root, leaves_fit=not problems)
         if replica is not None and replayable and _replay(replica, batch, consequences):
             consequences += _compare_tables(replica, snapshot, database.column_names())
-    return Verification(frontier.size, frontier.root().hex(), (*problems, *consequences), roots, tuple(clock.anomalies))
+    return Verification(
+        frontier.size, frontier.root().hex(), (*problems, *consequences), roots, tuple(clock.anomalies), unknown
+    )
 
 
 class _Clock:

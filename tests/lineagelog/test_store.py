@@ -11,6 +11,8 @@ import pytest
 
 import lineagelog as ln
 from lineagelog import current, errors, location
+from lineagelog.domain.event import UnknownEvent
+from lineagelog.domain.ids import new_id
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]
@@ -196,13 +198,36 @@ def test_a_closed_store_says_so(sqlite_store: Store, frame: Frame) -> None:
         artifact.save()
 
 
-def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    Store.create(tmp_path / "store").close()
+def test_a_store_of_a_newer_version_is_read_verified_and_exported_and_takes_no_writes(
+    tmp_path: Path, frame: Frame, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Store.create(tmp_path / "store") as store:
+        artifact = store.Artifact(frame(), key="t.parquet", run=False).save()
+        landed = UnknownEvent(unknown_topic="moon.landed.1", payload='{ "crew": 2 }')
+        store.append([store.new_event(landed, new_id())])
     with sqlite3.connect(tmp_path / "store/.lineagelog/store.db") as connection:
         connection.execute("UPDATE log_head SET format = 99")
     connection.close()
-    with pytest.raises(errors.SchemaVersionError, match="99"):
-        Store.open(tmp_path / "store")
+    with Store.open(tmp_path / "store") as newer:
+        assert "is written in store format 99" in capfd.readouterr().err
+        assert newer.Artifact.get(artifact.uid).load().equals(frame())
+        assert newer.trail(limit=1).__next__().details == {"payload": '{ "crew": 2 }'}
+        newer.export(tmp_path / "newer.events.csv")
+        assert "moon.landed.1" in (tmp_path / "newer.events.csv").read_text()
+        assert "not on record" in capfd.readouterr().err
+        report = newer.verify()
+        assert report.ok
+        assert any("1 moon.landed.1" in what for what in report.not_checked)
+        assert any(what.startswith("the registries, which newer software") for what in report.not_checked)
+        assert "the registries are what" not in report.to_text()
+        found = newer.Artifact.get(artifact.uid)
+        found.description = "written by an older version"
+        for write in (found.save, lambda: newer.login("ada", name="Ada"), newer.rebuild):
+            with pytest.raises(errors.SchemaVersionError, match="format 99"):
+                write()
+        copied = newer.record_log(tmp_path / "newer.jsonl")
+        with Store.open_recorded(copied) as copy, pytest.raises(errors.SchemaVersionError, match="format 99"):
+            copy.login("ada", name="Ada")
 
 
 def test_a_damaged_configuration_is_an_error_that_names_the_file(tmp_path: Path) -> None:

@@ -217,14 +217,31 @@ def test_the_triggers_that_protect_the_log_are_listed(log: EventLog) -> None:
     assert log.database.trigger_names() == TRIGGERS[log.database.dialect].keys()
 
 
-def test_a_log_of_newer_software_is_refused(database_address: Path | str, log: EventLog) -> None:
-    with log.database.write() as transaction:
-        transaction.execute("UPDATE log_head SET format = format + 1")
+def test_a_log_that_newer_software_has_written_to_is_only_read(
+    database_address: Path | str,
+    log: EventLog,
+    registered: Callable[..., NewEvent],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log.append([registered()])
+    # What newer software does when it records a kind of fact that this one does not know.
+    monkeypatch.setattr(UserRegistered, "store_format", 2)
+    log.append([registered(), registered()])
+    monkeypatch.undo()
     for create in (False, True):
-        with pytest.raises(
-            SchemaVersionError, match="is written in store format 2; this software knows formats up to 1"
-        ):
-            EventLog.connect(database_address, create=create)
+        newer = EventLog.connect(database_address, create=create)
+        assert newer.database.read_only
+        assert len(list(newer.read())) == newer.head().position == 3
+        for write in (lambda: newer.append([registered()]), newer.rebuild):  # noqa: B023 - called within this turn
+            with pytest.raises(
+                SchemaVersionError,
+                match=r"is written in store format 2; this software knows formats up to 1.*nothing was",
+            ):
+                write()
+        newer.close()
+    with pytest.raises(SchemaVersionError):
+        # It was open before.
+        log.append([registered()])
 
 
 def test_a_database_without_a_log_is_refused(database_address: Path | str) -> None:
