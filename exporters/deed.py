@@ -1,78 +1,76 @@
 """What a person did at one moment, as a PROV activity: who did it, and in which run.
 
-Checks and deletions are deeds; what each of them is about differs, the rest is said here.
+Checks, deletions and annotations are deeds; what each of them is about differs, the rest is said here.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.rows import Ids
-from lineagelog.exporters.statement import Association, Communication, Name, Statement
-from lineagelog.projections.reader import Reader
+from lineagelog.exporters.block import Block, Names
+from lineagelog.exporters.rows import event_names, names
+from lineagelog.exporters.source import Source
+from lineagelog.exporters.statement import Association, Communication, Name
+from lineagelog.projections.reader import Row
 
 
-class Deed(Protocol):
-    """One deed, as each pass over them needs it.
+class Deeds(NamedTuple):
+    """Columns of some deeds, which each query for deeds begins with.
 
     Attributes:
-        position: Place in the log of its event, which names the activity.
-        name: Name of the activity.
-        actor_id: Id of the user who did it.
-        run_id: Id of the run in which it was done.
-        run: Uid of that run.
+        positions: Places in the log of their events, which name the activities.
+        actor_ids: Ids of the users who did them.
+        run_ids: Ids of the runs in which they were done.
+        runs: Uids of these runs.
+        rest: What only this kind of deed has.
     """
 
-    @property
-    def position(self) -> int: ...  # noqa: D102
-    @property
-    def name(self) -> Name: ...  # noqa: D102
-    @property
-    def actor_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def run_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def run(self) -> str | None: ...  # noqa: D102
+    positions: tuple[int, ...]
+    actor_ids: tuple[str | None, ...]
+    run_ids: tuple[str | None, ...]
+    runs: tuple[str | None, ...]
+    rest: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, columns: tuple[tuple[Any, ...], ...]) -> Deeds:
+        """Take the columns of a query."""
+        positions, actor_ids, run_ids, runs, *rest = columns
+        return cls(positions, actor_ids, run_ids, runs, tuple(rest))
 
 
 class DeedMapper(ABC):
     """Reads the deeds of one kind.
 
     Attributes:
+        prefix: Prefix of the names of the activities.
         role: Part that the user has in them.
-
-    Args:
-        reader: One consistent view of the store.
-        users: Names of the users, by id.
-        artifacts: Ids of the artifacts to export; `None` for all.
-        runs: Ids of the runs that the export holds; `None` for all.
     """
 
-    role: Name
+    prefix: ClassVar[str]
+    role: ClassVar[Name]
 
-    def __init__(self, reader: Reader, users: Mapping[str, Name], artifacts: Ids, runs: Ids) -> None:
-        self._reader = reader
-        self._users = users
-        self._artifacts = artifacts
-        self._runs = runs
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     @abstractmethod
-    def deeds(self) -> Iterator[Deed]:
+    def deeds(self, keep: Callable[[Row], bool] | None = None) -> Iterator[Deeds]:
         """Read the deeds, in the order of the log."""
 
-    def communications(self) -> Iterator[Statement]:
+    def communications(self) -> Iterator[Block]:
         """Hand out which run each deed was part of."""
-        for deed in self.deeds():
-            if deed.run is not None and (self._runs is None or deed.run_id in self._runs):
-                yield Communication(None, deed.name, Name(f"run:{v.local_name(deed.run)}"))
+        runs = self._source.ids("runs")
+        for deeds in self.deeds(lambda row: row[3] is not None and (runs is None or row[2] in runs)):
+            yield Block(Communication, None, (self._activities(deeds), names("run", deeds.runs)))
 
-    def associations(self) -> Iterator[Statement]:
+    def associations(self) -> Iterator[Block]:
         """Hand out who did it."""
-        role = ((v.ROLE, self.role),)
-        for deed in self.deeds():
-            user = self._users.get(deed.actor_id or "")
-            if user is not None:
-                yield Association(Name(f"association:e{deed.position}"), deed.name, user, None, role)
+        users = self._source.users
+        for deeds in self.deeds(lambda row: row[1] in users):
+            formal = self._activities(deeds), self._source.user_names(deeds.actor_ids), None
+            yield Block(Association, event_names("association", deeds.positions), formal, ((v.ROLE, self.role),))
+
+    def _activities(self, deeds: Deeds) -> Names:
+        return event_names(self.prefix, deeds.positions)

@@ -9,79 +9,45 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.deed import DeedMapper
-from lineagelog.exporters.rows import chunked, present, rows_of
-from lineagelog.exporters.statement import (
-    Activity,
-    Invalidation,
-    Moment,
-    Name,
-    Statement,
-)
-from lineagelog.projections.reader import Reader
-
-
-class _Deletion(NamedTuple):
-    """One deletion, as each pass over them needs it.
-
-    Attributes:
-        position: Place in the log of its event, which names the activity.
-        artifact: Uid of the artifact.
-        at: When.
-        actor_id: Id of the user who did it.
-        reason: Why, in that user's words.
-        content_removed: The bytes were removed as well.
-        run_id: Id of the run in which it was done.
-        run: Uid of that run.
-    """
-
-    position: int
-    artifact: str
-    at: str
-    actor_id: str | None
-    reason: str | None
-    content_removed: int
-    run_id: str | None
-    run: str | None
-
-    @property
-    def name(self) -> Name:
-        """Name of the activity."""
-        return Name(f"deleting:e{self.position}")
+from lineagelog.exporters.block import Block, Column, Texts
+from lineagelog.exporters.deed import DeedMapper, Deeds
+from lineagelog.exporters.rows import chunked, event_names, moments, names
+from lineagelog.exporters.statement import Activity, Invalidation
+from lineagelog.projections.reader import Reader, Row
 
 
 class DeletionMapper(DeedMapper):
     """Reads which artifacts were deleted."""
 
+    prefix = "deleting"
     role = v.DELETER
 
-    def activities(self) -> Iterator[Statement]:
+    def activities(self) -> Iterator[Block]:
         """Hand out an activity for each deletion: a moment, so it starts and ends at once."""
-        for deletion in self.deeds():
-            at = Moment(deletion.at)
-            about = present(
-                [
-                    (v.TYPE, v.DELETING),
-                    (v.TYPE, v.DELETION),
-                    (v.REASON, deletion.reason),
-                    (v.CONTENT_REMOVED, bool(deletion.content_removed)),
-                ]
+        for deletions in self.deeds():
+            _, at, reasons, content_removed = deletions.rest
+            attributes = (
+                (v.TYPE, v.DELETING),
+                (v.TYPE, v.DELETION),
+                (v.REASON, Texts(reasons)),
+                (v.CONTENT_REMOVED, Column(list(map(bool, content_removed)))),
             )
-            yield Activity(deletion.name, at, at, about)
+            yield Block(Activity, self._activities(deletions), (moments(at), moments(at)), attributes)
 
-    def invalidations(self) -> Iterator[Statement]:
+    def invalidations(self) -> Iterator[Block]:
         """Hand out the end of each artifact."""
-        for deletion in self.deeds():
-            entity = Name(f"artifact:{v.local_name(deletion.artifact)}")
-            yield Invalidation(Name(f"invalidation:e{deletion.position}"), entity, deletion.name, Moment(deletion.at))
+        for deletions in self.deeds():
+            artifacts, at, *_ = deletions.rest
+            formal = names("artifact", artifacts), self._activities(deletions), moments(at)
+            yield Block(Invalidation, event_names("invalidation", deletions.positions), formal)
 
-    def deeds(self) -> Iterator[_Deletion]:
+    def deeds(self, keep: Callable[[Row], bool] | None = None) -> Iterator[Deeds]:
         """Read the deletions, in the order of the log."""
-        return map(_Deletion._make, rows_of(self._reader, _DELETIONS, self._artifacts))
+        return map(Deeds.of, self._source.columns(_DELETIONS, self._source.ids("artifacts"), keep=keep))
 
 
 def deleters(reader: Reader, artifacts: frozenset[str]) -> frozenset[str]:
@@ -91,7 +57,7 @@ def deleters(reader: Reader, artifacts: frozenset[str]) -> frozenset[str]:
 
 # Each query has one place `{these}` after the id of the records it is about: all of them, or a list.
 _DELETIONS: Final = """
-    SELECT e.position, t.uid, e.recorded_at, e.actor, e.reason, t.content_removed, r.id, r.uid
+    SELECT e.position, e.actor, r.id, r.uid, t.uid, e.recorded_at, e.reason, t.content_removed
     FROM artifacts t JOIN events e ON e.stream = t.id AND e.topic = 'artifact.deleted.1' LEFT JOIN runs r ON r.id = e.run
     WHERE t.state = 'deleted' AND t.id {these} ORDER BY e.position"""
 _DELETERS: Final = """

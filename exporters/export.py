@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, BinaryIO, Final, cast
 
 from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.version import VERSION
+from lineagelog.exporters.block import Block
 from lineagelog.exporters.hashing import HashedFile
-from lineagelog.exporters.mapping import Export, open_export, open_store
 from lineagelog.exporters.ntriples import write_nquads, write_ntriples
 from lineagelog.exporters.part import Part
 from lineagelog.exporters.provjson import write_provjson
@@ -19,14 +18,14 @@ from lineagelog.exporters.provjsonld import write_provjsonld
 from lineagelog.exporters.provn import write_provn
 from lineagelog.exporters.provxml import write_provxml
 from lineagelog.exporters.scope import ALL, Scope
-from lineagelog.exporters.statement import Bundle, Statement
+from lineagelog.exporters.statement import Bundle
+from lineagelog.exporters.stream import Export, open_export, open_store
 from lineagelog.exporters.table import TABLES, TableFormat, csv_metadata
 from lineagelog.exporters.turtle import write_trig, write_turtle
 from lineagelog.exporters.vocabulary import DEFAULT_BASE, store_prefixes
 from lineagelog.projections.reader import Reader
 
 SOFTWARE: Final = f"lineagelog {VERSION}"
-_PIECES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +137,9 @@ def export(
         reader, scope=scope, head_position=head_position, head_root=head_root, software=software, base=base
     )
     counts: Counter[str] = Counter()
-    pieces = chosen.write(replace(opened, statements=_counted(opened.statements, counts)))
     sink, n_told = HashedFile(out), 0
-    while batch := list(islice(pieces, _PIECES)):
-        sink.write("".join(batch).encode())
+    for text in chosen.write(replace(opened, blocks=_counted(opened.blocks, counts))):
+        sink.write(text.encode())
         if progress is not None:
             progress(counts.total() - n_told)
             n_told = counts.total()
@@ -219,8 +217,8 @@ def _export_table(
     )
 
 
-def _counted(statements: Iterator[Statement], counts: Counter[str]) -> Iterator[Statement]:
-    for statement in statements:
-        if type(statement) is not Bundle:
-            counts[statement.keyword] += 1
-        yield statement
+def _counted(blocks: Iterator[Block], counts: Counter[str]) -> Iterator[Block]:
+    for block in blocks:
+        if block.kind is not Bundle:
+            counts[block.kind.keyword] += block.size
+        yield block

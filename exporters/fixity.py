@@ -9,96 +9,62 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.deed import DeedMapper
-from lineagelog.exporters.rows import Ids, chunked, moment, present, rows_of
-from lineagelog.exporters.statement import (
-    Activity,
-    Attributes,
-    Moment,
-    Name,
-    Statement,
-    Usage,
-    Value,
-)
-from lineagelog.projections.reader import Reader
-
-
-class _Check(NamedTuple):
-    """One check, as each pass over them needs it.
-
-    Attributes:
-        position: Place in the log of its event, which names the activity.
-        used: What was checked.
-        started_at: When it began.
-        at: When it ended.
-        actor_id: Id of the user who made it.
-        run_id: Id of the run in which it was made.
-        run: Uid of that run.
-        says: What it found.
-    """
-
-    position: int
-    used: Name
-    started_at: str
-    at: str
-    actor_id: str | None
-    run_id: str | None
-    run: str | None
-    says: Attributes
-
-    @property
-    def name(self) -> Name:
-        """Name of the activity."""
-        return Name(f"checking:e{self.position}")
+from lineagelog.exporters.block import Block, Column, Texts
+from lineagelog.exporters.deed import DeedMapper, Deeds
+from lineagelog.exporters.rows import Ids, chunked, event_names, moments, names
+from lineagelog.exporters.statement import Activity, Usage
+from lineagelog.projections.reader import Reader, Row
 
 
 class FixityMapper(DeedMapper):
-    """Reads the tables of checks; those of whole locations only if all artifacts are exported."""
+    """Reads the checks of artifacts, and those of whole locations if all artifacts are exported."""
 
+    prefix = "checking"
     role = v.CHECKER
 
-    def activities(self) -> Iterator[Statement]:
+    def activities(self) -> Iterator[Block]:
         """Hand out an activity for each check."""
-        kind = ((v.TYPE, v.CHECKING), (v.TYPE, v.FIXITY_CHECK))
-        for check in self.deeds():
-            yield Activity(check.name, moment(check.started_at), moment(check.at), (*kind, *check.says))
-
-    def usages(self) -> Iterator[Statement]:
-        """Hand out what each check looked at."""
-        role = ((v.ROLE, v.CHECKED),)
-        for check in self.deeds():
-            yield Usage(Name(f"usage:e{check.position}"), check.name, check.used, Moment(check.at), role)
-
-    def deeds(self) -> Iterator[_Check]:
-        """Read the checks."""
-        for row in rows_of(self._reader, _VERIFICATIONS, self._artifacts):
-            position, uid, outcome, found_hash, found_size, at, actor_id, run_id, run = row
-            says = present([(v.OUTCOME, outcome), (v.FOUND_SHA256, found_hash), (v.FOUND_BYTE_SIZE, found_size)])
-            used = Name(f"artifact:{v.local_name(uid)}")
-            yield _Check(position, used, at, at, actor_id, run_id, run, says)
-        if self._artifacts is not None:
-            return
-        for row in rows_of(self._reader, _STORAGE_CHECKS, None):
-            (
-                position, uid, content_read, n_artifacts, n_missing, n_changed, n_unchecked, n_orphans, bytes_read, started_at, at,
-                actor_id, run_id, run,
-            ) = row  # fmt: skip
-            counts: tuple[tuple[Name, Value], ...] = (
-                (v.CONTENT_READ, bool(content_read)),
-                (v.N_ARTIFACTS, n_artifacts),
-                (v.N_MISSING, n_missing),
-                (v.N_CHANGED, n_changed),
-                (v.N_UNCHECKED, n_unchecked),
-                (v.N_ORPHANS, n_orphans),
-                (v.BYTES_READ, bytes_read),
+        types = ((v.TYPE, v.CHECKING), (v.TYPE, v.FIXITY_CHECK))
+        for checks in self._of_artifacts():
+            _, at, outcomes, hashes, sizes = checks.rest
+            found = (
+                (v.OUTCOME, Texts(outcomes)),
+                (v.FOUND_SHA256, Texts(hashes)),
+                (v.FOUND_BYTE_SIZE, Column(sizes)),
             )
+            yield Block(Activity, self._activities(checks), (moments(at), moments(at)), (*types, *found))
+        for checks in self._of_storages():
+            _, ended_at, started_at, content_read, *counts = checks.rest
+            numbers = zip(_COUNTED, map(Column, counts), strict=True)
+            found_there = (v.CONTENT_READ, Column(list(map(bool, content_read)))), *numbers
             # The clock of the checking machine may run ahead of the database's, and no activity ends before it starts.
-            used, begun = Name(f"storage:{v.local_name(uid)}"), min(started_at, at)
-            yield _Check(position, used, begun, at, actor_id, run_id, run, counts)
+            times = moments(list(map(min, started_at, ended_at))), moments(ended_at)
+            yield Block(Activity, self._activities(checks), times, (*types, *found_there))
+
+    def usages(self) -> Iterator[Block]:
+        """Hand out what each check looked at."""
+        for prefix, of_kind in (("artifact", self._of_artifacts()), ("storage", self._of_storages())):
+            for checks in of_kind:
+                used, at, *_ = checks.rest
+                formal = self._activities(checks), names(prefix, used), moments(at)
+                yield Block(Usage, event_names("usage", checks.positions), formal, ((v.ROLE, v.CHECKED),))
+
+    def deeds(self, keep: Callable[[Row], bool] | None = None) -> Iterator[Deeds]:
+        """Read the checks."""
+        yield from self._of_artifacts(keep)
+        yield from self._of_storages(keep)
+
+    def _of_artifacts(self, keep: Callable[[Row], bool] | None = None) -> Iterator[Deeds]:
+        return map(Deeds.of, self._source.columns(_VERIFICATIONS, self._source.ids("artifacts"), keep=keep))
+
+    def _of_storages(self, keep: Callable[[Row], bool] | None = None) -> Iterator[Deeds]:
+        if self._source.part is not None:
+            return iter(())
+        return map(Deeds.of, self._source.columns(_STORAGE_CHECKS, None, keep=keep))
 
 
 def checkers(reader: Reader, artifacts: frozenset[str]) -> frozenset[str]:
@@ -115,15 +81,18 @@ def count_checks(reader: Reader, artifacts: Ids) -> int:
     return int(n_verifications) + int(n_storage_checks)
 
 
+_COUNTED: Final = (v.N_ARTIFACTS, v.N_MISSING, v.N_CHANGED, v.N_UNCHECKED, v.N_ORPHANS, v.BYTES_READ)
+"""What a check of a storage location counts, in the order of its columns."""
+
 # Each query has one place `{these}` after the id of the records it is about: all of them, or a list.
 _VERIFICATIONS: Final = """
-    SELECT t.position, a.uid, t.outcome, t.found_hash, t.found_size, t.at, t.actor_id, r.id, r.uid
+    SELECT t.position, t.actor_id, r.id, r.uid, a.uid, t.at, t.outcome, t.found_hash, t.found_size
     FROM verifications t JOIN artifacts a ON a.id = t.artifact_id
         LEFT JOIN events e ON e.position = t.position LEFT JOIN runs r ON r.id = e.run
     WHERE t.artifact_id {these} ORDER BY t.position"""
 _STORAGE_CHECKS: Final = """
-    SELECT t.position, s.uid, t.content_read, t.n_artifacts, t.n_missing, t.n_changed, t.n_unchecked, t.n_orphans, t.bytes_read,
-        t.started_at, t.at, t.actor_id, r.id, r.uid
+    SELECT t.position, t.actor_id, r.id, r.uid, s.uid, t.at, t.started_at, t.content_read, t.n_artifacts, t.n_missing, t.n_changed,
+        t.n_unchecked, t.n_orphans, t.bytes_read
     FROM storage_checks t JOIN storages s ON s.id = t.storage_id
         LEFT JOIN events e ON e.position = t.position LEFT JOIN runs r ON r.id = e.run
     WHERE t.storage_id {these} ORDER BY t.position"""

@@ -9,41 +9,61 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
-from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.rdf import describe, literal
-from lineagelog.exporters.statement import Bundle, Name
+from lineagelog.exporters.block import Block, Column, Filling, Moments, Names, Piece, Texts, escaped, texts
+from lineagelog.exporters.rdf import describe, escape, literal
+from lineagelog.exporters.statement import Bundle, Name, Value
+from lineagelog.exporters.stream import Export
+from lineagelog.exporters.vocabulary import NAMESPACES
 
 
 def write_nquads(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     return _write(export, graphs=True)
 
 
 def write_ntriples(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     return _write(export, graphs=False)
 
 
 def _write(export: Export, *, graphs: bool) -> Iterator[str]:
     prefixes = export.prefixes
-    predicates: dict[Name, str] = {}
     end = " .\n"
-    for statement in export.statements:
-        if isinstance(statement, Bundle):
-            if graphs:
-                end = f" {_iri(export.bundle, prefixes)} .\n"
-            continue
-        lines = []
-        for subject, pairs in describe(statement):
-            start = _iri(subject, prefixes)
-            for predicate, value in pairs:
-                middle = predicates.get(predicate)
-                if middle is None:
-                    middle = predicates[predicate] = f" {_iri(predicate, prefixes)} "
-                text = _iri(value, prefixes) if type(value) is Name else literal(value)
-                lines.append(f"{start}{middle}{text}{end}")
-        yield "".join(lines)
+    for block in export.blocks:
+        if block.kind is not Bundle:
+            yield "".join(texts(block, partial(_lines, prefixes, end)))
+        elif graphs:
+            end = f" {_iri(export.bundle, prefixes)} .\n"
+
+
+def _lines(prefixes: Mapping[str, str], end: str, block: Block) -> Iterator[Piece]:
+    for subject, pairs in describe(block):
+        start = _term(subject, prefixes)
+        for predicate, slot in pairs:
+            yield from start
+            yield f" {_iri(predicate, prefixes)} "
+            yield from _term(slot, prefixes)
+            yield end
+
+
+def _term(slot: Filling, prefixes: Mapping[str, str]) -> tuple[Piece, ...]:
+    match slot:
+        case Names():
+            return f"<{prefixes[slot.prefix]}", slot.values, ">"
+        case Texts():
+            return '"', escaped(slot.values, '"\\', escape), '"'
+        case Moments():
+            return '"', slot.values, f'"^^<{NAMESPACES["xsd"]}dateTime>'
+        case Column():
+            return ([_value(value, prefixes) for value in slot.values],)
+        case _:
+            return (_value(slot, prefixes),)
+
+
+def _value(value: Value, prefixes: Mapping[str, str]) -> str:
+    return _iri(value, prefixes) if isinstance(value, Name) else literal(value)
 
 
 def _iri(name: str, prefixes: Mapping[str, str]) -> str:

@@ -7,12 +7,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.statement import Attributes, Bundle, Day, Moment, Name, Statement, Value
+from lineagelog.exporters.block import Block, Column, Filling, Moments, Names, Piece, Slot, Texts, escaped, texts
+from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Value
+from lineagelog.exporters.stream import Export
 from lineagelog.exporters.xsd import double_text, integer_type
 
 _BUILT_IN: Final = ("prov", "xsd")
@@ -20,26 +22,26 @@ _json: Final = msgspec.json.Encoder()
 
 
 def write_provjson(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     prefixes = {prefix: iri for prefix, iri in export.prefixes.items() if prefix not in _BUILT_IN}
     yield f'{{\n"prefix": {_text_of(prefixes)}'
     keyword, n_unnamed = "prefix", 0
-    for statement in export.statements:
-        if isinstance(statement, Bundle):
+    for block in export.blocks:
+        if block.kind is Bundle:
             yield f'\n}},\n"bundle": {{\n"{export.bundle}": {{'
             keyword = ""
             continue
         # A key may stand once in an object, so each kind of statement comes in one piece.
-        if statement.keyword == keyword:
+        if block.kind.keyword == keyword:
             yield ",\n"
         else:
-            yield f'{_SEPARATORS.get(keyword, "},")}\n"{statement.keyword}": {{\n'
-            keyword = statement.keyword
-        if statement.id is None:
-            n_unnamed += 1
-            yield f'"_:{n_unnamed}": {_body(statement)}'
-        else:
-            yield f'"{statement.id}": {_body(statement)}'
+            yield f'{_SEPARATORS.get(keyword, "},")}\n"{block.kind.keyword}": {{\n'
+            keyword = block.kind.keyword
+        if block.id is None:
+            numbers = range(n_unnamed + 1, n_unnamed + block.size + 1)
+            block = replace(block, id=Names(list(map(str, numbers)), "_"))
+            n_unnamed += len(numbers)
+        yield ",\n".join(texts(block, _statement))
     yield f"{_ENDS.get(keyword, '}')}\n}}\n}}\n}}\n"
 
 
@@ -47,23 +49,47 @@ _SEPARATORS: Final = {"": "", "prefix": ","}
 _ENDS: Final = {"": ""}
 
 
-def _body(statement: Statement) -> str:
-    parts = []
-    for field, term in statement.formal:
-        value = getattr(statement, field)
-        if value is not None:
-            parts.append(f'"prov:{term}": "{value}"')
-    attributes: Attributes = statement.attributes  # type: ignore[attr-defined]
-    if not attributes:
-        return f"{{{', '.join(parts)}}}"
-    if len(attributes) == 1 or len(dict(attributes)) == len(attributes):
-        parts += [f'"{name}": {_value(value)}' for name, value in attributes]
-    else:
-        names = [name for name, _ in attributes]
-        for name in dict.fromkeys(names):
-            texts = [_value(value) for other, value in attributes if other == name]
-            parts.append(f'"{name}": {texts[0]}' if len(texts) == 1 else f'"{name}": [{", ".join(texts)}]')
-    return f"{{{', '.join(parts)}}}"
+def _statement(block: Block) -> Iterator[Piece]:
+    yield from _name(block.id)
+    yield ": {"
+    separator = ""
+    for (_, term), slot in zip(block.kind.formal, block.formal, strict=True):
+        if slot is not None:
+            yield f'{separator}"prov:{term}": '
+            yield from _name(slot)
+            separator = ", "
+    slots: dict[Name, list[Filling]] = {}
+    for name, slot in block.attributes:
+        slots.setdefault(name, []).append(slot)
+    for name, several in slots.items():
+        yield f'{separator}"{name}": {"[" if len(several) > 1 else ""}'
+        for number, slot in enumerate(several):
+            yield ", " if number else ""
+            yield from _attribute(slot)
+        yield "]" if len(several) > 1 else ""
+        separator = ", "
+    yield "}"
+
+
+def _name(slot: Slot) -> tuple[Piece, ...]:
+    """Write names, or moments, as keys and positional parts."""
+    if isinstance(slot, Names):
+        return f'"{slot.prefix}:', slot.values, '"'
+    return '"', slot.values if isinstance(slot, Column) else str(slot), '"'
+
+
+def _attribute(slot: Filling) -> tuple[Piece, ...]:
+    match slot:
+        case Names():
+            return f'{{"$": "{slot.prefix}:', slot.values, '", "type": "xsd:QName"}'
+        case Texts():
+            return '"', escaped(slot.values, '"\\', lambda text: _text_of(text)[1:-1]), '"'
+        case Moments():
+            return '{"$": "', slot.values, '", "type": "xsd:dateTime"}'
+        case Column():
+            return (list(map(_value, slot.values)),)
+        case _:
+            return (_value(slot),)
 
 
 def _value(value: Value) -> str:

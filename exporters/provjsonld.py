@@ -14,12 +14,11 @@ from typing import Final, TypeAlias
 import msgspec
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.mapping import Export
+from lineagelog.exporters.block import Block, Column, Filling, Moments, Names, Piece, Slot, Texts, escaped, texts
 from lineagelog.exporters.statement import (
     Activity,
     Agent,
     Association,
-    Attributes,
     Attribution,
     Bundle,
     Communication,
@@ -33,10 +32,10 @@ from lineagelog.exporters.statement import (
     Moment,
     Name,
     Specialization,
-    Statement,
     Usage,
     Value,
 )
+from lineagelog.exporters.stream import Export
 from lineagelog.exporters.xsd import double_text, integer_type
 
 _json: Final = msgspec.json.Encoder()
@@ -135,35 +134,65 @@ _CLASSES: Final = {
 
 
 def write_provjsonld(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     prefixes = {_PLURALS.get(prefix, prefix): iri for prefix, iri in export.prefixes.items() if prefix not in _BUILT_IN}
     yield f'{{\n"@context": [\n{_text_of(prefixes)},\n{_text_of(CONTEXT)}\n],\n"@graph": [\n'
     separator = ""
-    for statement in export.statements:
-        if isinstance(statement, Bundle):
+    for block in export.blocks:
+        if block.kind is Bundle:
             # The prefixes and terms of the document hold in the bundle too.
             yield f'{separator}{{"@type": "Bundle", "@id": "{_name_of(export.bundle)}", "@context": [], "@graph": [\n'
             separator = ""
             continue
-        yield f"{separator}{_node(statement)}"
+        yield separator + ",\n".join(texts(block, _node))
         separator = ",\n"
     yield "\n]}\n]\n}\n"
 
 
-def _node(statement: Statement) -> str:
-    parts = [f'"@type": "{_CLASSES[type(statement)]}"']
-    if statement.id is not None:
-        parts.append(f'"@id": "{_name_of(statement.id)}"')
-    for field, term in statement.formal:
-        value = getattr(statement, field)
-        if value is not None:
-            parts.append(f'"{term}": "{value if term in _TIMES else _name_of(value)}"')
-    attributes: Attributes = statement.attributes  # type: ignore[attr-defined]
-    values: dict[Name, list[str]] = {}
-    for name, value in attributes:
-        values.setdefault(name, []).append(_value(name, value))
-    parts += [f'"{_KEYS.get(name, name)}": [{", ".join(texts)}]' for name, texts in values.items()]
-    return f"{{{', '.join(parts)}}}"
+def _node(block: Block) -> Iterator[Piece]:
+    yield f'{{"@type": "{_CLASSES[block.kind]}"'
+    if block.id is not None:
+        yield ', "@id": '
+        yield from _name_slot(block.id)
+    for (_, term), slot in zip(block.kind.formal, block.formal, strict=True):
+        if slot is not None:
+            yield f', "{term}": '
+            yield from _name_slot(slot)
+    slots: dict[Name, list[Filling]] = {}
+    for name, slot in block.attributes:
+        slots.setdefault(name, []).append(slot)
+    for name, several in slots.items():
+        yield f', "{_KEYS.get(name, name)}": ['
+        for number, slot in enumerate(several):
+            yield ", " if number else ""
+            yield from _attribute(name, slot)
+        yield "]"
+    yield "}"
+
+
+def _name_slot(slot: Slot) -> tuple[Piece, ...]:
+    """Write names, or moments, as the values of terms that say what they are."""
+    if isinstance(slot, Names):
+        return f'"{_PLURALS.get(slot.prefix, slot.prefix)}:', slot.values, '"'
+    if isinstance(slot, Moments):
+        return '"', slot.values, '"'
+    return '"', list(map(_name_of, slot.values)) if isinstance(slot, Column) else _name_of(str(slot)), '"'
+
+
+def _attribute(name: Name, slot: Filling) -> tuple[Piece, ...]:
+    match slot:
+        case Names() if name in _NAMING:
+            return _name_slot(slot)
+        case Names():
+            return '{"@id": ', *_name_slot(slot), "}"
+        case Texts():
+            return '{"@value": "', escaped(slot.values, '"\\', lambda text: _text_of(text)[1:-1]), '"}'
+        case Moments():
+            return '{"@value": "', slot.values, '", "@type": "xsd:dateTime"}'
+        case Column():
+            return ([_value(name, value) for value in slot.values],)
+        case _:
+            return (_value(name, slot),)
 
 
 def _value(name: Name, value: Value) -> str:

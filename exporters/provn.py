@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Statement, Value
+from lineagelog.exporters.block import Block, Column, Filling, Moments, Names, Piece, Slot, Texts, escaped, texts
+from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Value
+from lineagelog.exporters.stream import Export
 from lineagelog.exporters.xsd import double_text, integer_type
 
 _BUILT_IN: Final = ("prov", "xsd")
@@ -26,7 +27,7 @@ _ESCAPES: Final = {
 
 
 def write_provn(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     yield "document\n"
     for prefix, iri in export.prefixes.items():
         # PROV-N 3.7.1: `prov` and `xsd` are there already and must not be declared.
@@ -34,30 +35,59 @@ def write_provn(export: Export) -> Iterator[str]:
             yield f"  prefix {prefix} <{iri}>\n"
     yield "\n"
     indent = "  "
-    for statement in export.statements:
-        if isinstance(statement, Bundle):
+    for block in export.blocks:
+        if block.kind is Bundle:
             yield f"  bundle {export.bundle}\n"
             indent = "    "
         else:
-            yield f"{indent}{_statement(statement)}\n"
+            separator = f"\n{indent}"
+            yield f"{indent}{separator.join(texts(block, _statement))}\n"
     yield "  endBundle\nendDocument\n"
 
 
-def _statement(statement: Statement) -> str:
-    parts = [getattr(statement, field) or "-" for field, _ in statement.formal]
-    attributes = statement.attributes  # type: ignore[attr-defined]
-    if attributes:
-        parts.append(f"[{', '.join([f'{name}={_value(value)}' for name, value in attributes])}]")
-    arguments = ", ".join(parts)
-    if statement.id is None:
-        return f"{statement.keyword}({arguments})"
-    # Elements are named first among their parts, relations before a semicolon (PROV-N 3.1).
-    if statement.keyword in _ELEMENTS:
-        return f"{statement.keyword}({statement.id}{', ' if arguments else ''}{arguments})"
-    return f"{statement.keyword}({statement.id}; {arguments})"
+def _statement(block: Block) -> Iterator[Piece]:
+    keyword = block.kind.keyword
+    yield f"{keyword}("
+    separator = ""
+    if block.id is not None:
+        yield from _name(block.id)
+        # Elements are named first among their parts, relations before a semicolon (PROV-N 3.1).
+        separator = ", " if keyword in _ELEMENTS else "; "
+    for slot in block.formal:
+        yield separator
+        yield from ("-",) if slot is None else _name(slot)
+        separator = ", "
+    if block.attributes:
+        yield f"{separator}["
+        for number, (name, slot) in enumerate(block.attributes):
+            yield f"{', ' if number else ''}{name}="
+            yield from _attribute(slot)
+        yield "]"
+    yield ")"
 
 
 _ELEMENTS: Final = frozenset({"entity", "activity", "agent"})
+
+
+def _name(slot: Slot) -> tuple[Piece, ...]:
+    """Write names, or moments, as positional parts."""
+    if isinstance(slot, Names):
+        return f"{slot.prefix}:", slot.values
+    return (slot.values if isinstance(slot, Column) else str(slot),)
+
+
+def _attribute(slot: Filling) -> tuple[Piece, ...]:
+    match slot:
+        case Names():
+            return f"'{slot.prefix}:", slot.values, "'"
+        case Texts():
+            return '"', escaped(slot.values, '"\\', lambda text: text.translate(_ESCAPES)), '"'
+        case Moments():
+            return '"', slot.values, '" %% xsd:dateTime'
+        case Column():
+            return (list(map(_value, slot.values)),)
+        case _:
+            return (_value(slot),)
 
 
 def _value(value: Value) -> str:

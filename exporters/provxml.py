@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.statement import Attributes, Bundle, Day, Moment, Name, Statement, Value
+from lineagelog.exporters.block import Block, Column, Filling, Moments, Names, Piece, Slot, Texts, escaped, texts
+from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Value
+from lineagelog.exporters.stream import Export
 from lineagelog.exporters.xsd import double_text, integer_type
 
 _XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
@@ -28,16 +30,16 @@ _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 
 
 def write_provxml(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     # The namespace of the XML Schema types has no `#` in XML.
     prefixes = {**export.prefixes, "xsd": export.prefixes["xsd"].rstrip("#"), "xsi": _XSI}
-    declared = "".join(f'\n  xmlns:{prefix}="{_attribute(iri)}"' for prefix, iri in prefixes.items())
+    declared = "".join(f'\n  xmlns:{prefix}="{_quoted(iri)}"' for prefix, iri in prefixes.items())
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<prov:document{declared}>\n'
-    for statement in export.statements:
-        if isinstance(statement, Bundle):
+    for block in export.blocks:
+        if block.kind is Bundle:
             yield f"<prov:bundleContent {_named('prov:id', export.bundle, prefixes)}>\n"
         else:
-            yield _element(statement, prefixes)
+            yield "".join(texts(block, partial(_element, prefixes)))
     yield "</prov:bundleContent>\n</prov:document>\n"
 
 
@@ -48,29 +50,60 @@ def escape(text: str) -> str:
     return _ESCAPED.sub(lambda match: _ENTITIES.get(match[0], "\ufffd"), text)
 
 
-def _element(statement: Statement, prefixes: Mapping[str, str]) -> str:
-    keyword = statement.keyword
-    parts = []
-    for field, term in statement.formal:
-        value = getattr(statement, field)
-        if value is None:
+def _element(prefixes: Mapping[str, str], block: Block) -> Iterator[Piece]:
+    keyword = block.kind.keyword
+    yield f"<prov:{keyword}"
+    if block.id is not None:
+        yield from _name("prov:id", block.id, prefixes)
+    separator = ">\n  "
+    for (_, term), slot in zip(block.kind.formal, block.formal, strict=True):
+        if slot is None:
             continue
         if term in _TIMES:
-            parts.append(f"<prov:{term}>{value}</prov:{term}>")
+            yield f"{separator}<prov:{term}>"
+            yield slot.values if isinstance(slot, Column) else str(slot)
+            yield f"</prov:{term}>"
         else:
-            parts.append(f"<prov:{term} {_named('prov:ref', value, prefixes)}/>")
-    attributes: Attributes = statement.attributes  # type: ignore[attr-defined]
-    for name, value in sorted(attributes, key=_place):
-        parts.append(_attribute_element(name, value, prefixes))
-    id_ = "" if statement.id is None else f" {_named('prov:id', statement.id, prefixes)}"
-    if not parts:
-        return f"<prov:{keyword}{id_}/>\n"
-    inner = "\n  ".join(parts)
-    return f"<prov:{keyword}{id_}>\n  {inner}\n</prov:{keyword}>\n"
+            yield f"{separator}<prov:{term}"
+            yield from _name("prov:ref", slot, prefixes)
+            yield "/>"
+        separator = "\n  "
+    for name, slot in sorted(block.attributes, key=_place):
+        yield separator
+        yield from _attribute(name, slot, prefixes)
+        separator = "\n  "
+    yield f"\n</prov:{keyword}>\n" if separator == "\n  " else "/>\n"
 
 
-def _place(attribute: tuple[Name, Value]) -> int:
+def _place(attribute: tuple[Name, Filling]) -> int:
     return _ORDER.get(attribute[0], len(_ORDER))
+
+
+def _name(attribute: str, slot: Slot, prefixes: Mapping[str, str]) -> tuple[Piece, ...]:
+    if isinstance(slot, Names) and all(local[0].isalpha() for local in slot.values):
+        return f' {attribute}="{slot.prefix}:', slot.values, '"'
+    if isinstance(slot, Names):
+        prefix = f"{slot.prefix}:"
+        begin = f'{attribute}="{prefix}'
+        return " ", [
+            f'{begin}{local}"' if local[0].isalpha() else _named(attribute, prefix + local, prefixes)
+            for local in slot.values
+        ]
+    if isinstance(slot, Column):
+        return " ", [_named(attribute, name, prefixes) for name in slot.values]
+    return (f" {_named(attribute, str(slot), prefixes)}",)
+
+
+def _attribute(name: Name, slot: Filling, prefixes: Mapping[str, str]) -> tuple[Piece, ...]:
+    match slot:
+        case Texts():
+            return f"<{name}>", escaped(slot.values, "&<", escape), f"</{name}>"
+        case Moments():
+            return f'<{name} xsi:type="xsd:dateTime">', slot.values, f"</{name}>"
+        case Column():
+            return ([_attribute_element(name, slot.value(value), prefixes) for value in slot.values],)
+        case _:
+            return (_attribute_element(name, slot, prefixes),)
 
 
 def _attribute_element(name: Name, value: Value, prefixes: Mapping[str, str]) -> str:
@@ -106,8 +139,8 @@ def _qname(name: str, prefixes: Mapping[str, str]) -> tuple[str, str]:
     rest = local.lstrip("0123456789-")
     digits = local[: len(local) - len(rest)]
     own = f"{prefix}_{digits}"
-    return f"{own}:{rest}", f' xmlns:{own}="{_attribute(prefixes[prefix] + digits)}"'
+    return f"{own}:{rest}", f' xmlns:{own}="{_quoted(prefixes[prefix] + digits)}"'
 
 
-def _attribute(text: str) -> str:
+def _quoted(text: str) -> str:
     return escape(text).replace('"', "&quot;")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from lineagelog.exporters import vocabulary as v
+from lineagelog.exporters.block import Block, Filling
 from lineagelog.exporters.statement import (
     Activity,
     Agent,
@@ -36,8 +37,8 @@ from lineagelog.exporters.statement import (
 )
 from lineagelog.exporters.xsd import double_text
 
-Pairs: TypeAlias = list[tuple[Name, Value]]
-Description: TypeAlias = tuple[Name, Pairs]
+Pairs: TypeAlias = list[tuple[Name, Filling]]
+Description: TypeAlias = tuple[Filling, Pairs]
 """A subject with its predicates and objects."""
 
 RDF_TYPE: Final = Name("rdf:type")
@@ -50,7 +51,11 @@ _PREDICATES: Final = {
 }
 """Attributes of PROV-DM that PROV-O calls otherwise."""
 
-_ELEMENTS: Final = {Entity: Name("prov:Entity"), Activity: Name("prov:Activity"), Agent: Name("prov:Agent")}
+_ELEMENTS: Final[dict[type[Statement], Name]] = {
+    Entity: Name("prov:Entity"),
+    Activity: Name("prov:Activity"),
+    Agent: Name("prov:Agent"),
+}
 _STARTED: Final = Name("prov:startedAtTime")
 _ENDED: Final = Name("prov:endedAtTime")
 _REVISION_OF: Final = Name("prov:wasRevisionOf")
@@ -84,7 +89,7 @@ class _Relation:
 
 _AT: Final = Name("prov:atTime")
 
-RELATIONS: Final = {
+RELATIONS: Final[dict[type[Statement], _Relation]] = {
     Generation: _Relation(
         "entity", "activity", Name("prov:wasGeneratedBy"), Name("prov:qualifiedGeneration"), Name("prov:Generation"),
         (("activity", Name("prov:activity")), ("time", _AT)),
@@ -121,34 +126,29 @@ RELATIONS: Final = {
 }  # fmt: skip
 
 
-def describe(statement: Statement) -> Iterator[Description]:
-    """Write a statement as RDF, one subject at a time."""
-    relation = RELATIONS.get(type(statement))
+def describe(block: Block) -> Iterator[Description]:
+    """Write statements that have the same slots as RDF, one subject of each at a time."""
+    relation = RELATIONS.get(block.kind)
     if relation is None:
-        yield _element(statement)
+        yield _element(block)
         return
-    subject, target = getattr(statement, relation.subject), getattr(statement, relation.object)
+    slots = {field: slot for (field, _), slot in zip(block.kind.formal, block.formal, strict=True) if slot is not None}
+    subject, target = slots[relation.subject], slots.get(relation.object)
     pairs: Pairs = [] if target is None else [(relation.direct, target)]
-    instant = _INSTANTS.get(type(statement))
-    if instant is not None and statement.time is not None:  # type: ignore[attr-defined]
-        pairs.append((instant, statement.time))  # type: ignore[attr-defined]
-    attributes = statement.attributes  # type: ignore[attr-defined]
-    if statement.id is None or relation.qualified is None:
+    if block.kind in _INSTANTS and "time" in slots:
+        pairs.append((_INSTANTS[block.kind], slots["time"]))
+    if block.id is None or relation.qualified is None:
         # Of the relations without a name only revisions say more than that they hold; that is a property of its own.
-        if attributes and attributes[0] == (v.TYPE, v.REVISION):
+        if block.attributes and block.attributes[0] == (v.TYPE, v.REVISION) and target is not None:
             pairs.append((_REVISION_OF, target))
         yield subject, pairs
         return
-    pairs.append((relation.qualified, statement.id))
+    pairs.append((relation.qualified, block.id))
     yield subject, pairs
     node: Pairs = [(RDF_TYPE, relation.type)] if relation.type else []
-    for field, predicate in relation.parts:
-        value = getattr(statement, field)
-        if value is not None:
-            node.append((predicate, value))
-    if attributes:
-        node += [(_PREDICATES.get(name, name), value) for name, value in attributes]
-    yield statement.id, node
+    node += [(predicate, slots[field]) for field, predicate in relation.parts if field in slots]
+    node += [(_PREDICATES.get(name, name), slot) for name, slot in block.attributes]
+    yield block.id, node
 
 
 def literal(value: Value) -> str:
@@ -184,13 +184,9 @@ _ESCAPES: Final = {code: f"\\u{code:04X}" for code in (*range(0x20), *range(0x7F
 }
 
 
-def _element(statement: Statement) -> Description:
-    assert statement.id is not None
-    pairs: Pairs = [(RDF_TYPE, _ELEMENTS[type(statement)])]
-    if isinstance(statement, Activity):
-        if statement.start is not None:
-            pairs.append((_STARTED, statement.start))
-        if statement.end is not None:
-            pairs.append((_ENDED, statement.end))
-    pairs += [(_PREDICATES.get(name, name), value) for name, value in statement.attributes]  # type: ignore[attr-defined]
-    return statement.id, pairs
+def _element(block: Block) -> Description:
+    assert block.id is not None
+    pairs: Pairs = [(RDF_TYPE, _ELEMENTS[block.kind])]
+    pairs += [(when, slot) for when, slot in zip((_STARTED, _ENDED), block.formal, strict=False) if slot is not None]
+    pairs += [(_PREDICATES.get(name, name), slot) for name, slot in block.attributes]
+    return block.id, pairs

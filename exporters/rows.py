@@ -6,21 +6,30 @@ Each query has one place `{these}` after the id of the records it is about, whic
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from lineagelog.domain.errors import ExportError
-from lineagelog.exporters.statement import Attributes, Moment, Name, Value
+from lineagelog.exporters.block import Filling, Moments, Names
+from lineagelog.exporters.statement import Moment, Name
+from lineagelog.exporters.vocabulary import CREATED, MODIFIED, local_name
 from lineagelog.projections.reader import Reader, Row
 
 Ids: TypeAlias = frozenset[str] | None
 """Ids of some records; `None` stands for all of them."""
 
+Columns: TypeAlias = tuple[tuple[Any, ...], ...]
+"""Rows, turned round."""
+
 _CHUNK: Final = 500
+_BLOCK: Final = 1000
 Id = TypeVar("Id", str, int)
 TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 """A moment as the log writes it."""
+
+_TIMES: Final = re.compile(f"(?:{TIME.pattern})*")
+_TIME_LENGTH: Final = 27
 
 
 def rows_of(reader: Reader, sql: str, ids: Ids) -> Iterator[Row]:
@@ -60,19 +69,66 @@ class Groups:
             self._next = next(self._rows, None)
 
 
-def present(attributes: Sequence[tuple[Name, Value | None]]) -> Attributes:
-    """Keep the attributes that have a value."""
-    return tuple((name, value) for name, value in attributes if value is not None)
+def columns_of(reader: Reader, sql: str, ids: Ids, *, keep: Callable[[Row], bool] | None = None) -> Iterator[Columns]:
+    """Stream a query as the columns of some rows at a time.
+
+    Args:
+        reader: One consistent view of the store.
+        sql: The query.
+        ids: Ids of the records it is about; `None` for all.
+        keep: Which rows to take; all by default.
+    """
+    rows = rows_of(reader, sql, ids)
+    if keep is not None:
+        rows = filter(keep, rows)
+    while block := list(islice(rows, _BLOCK)):
+        yield tuple(zip(*block, strict=True))
 
 
-def moment(text: str | None) -> Moment | None:
-    """Take a time of the log as it is.
+def names(prefix: str, uids: Sequence[str | None]) -> Names:
+    """Name the records of these uids."""
+    present = [uid for uid in uids if uid is not None]
+    together = "".join(present)
+    # What stays as it is by `local_name`, found out for all of them at once.
+    if together.isascii() and together.isalnum() and "" not in present and not any(map(str.isdigit, present)):
+        return Names(uids, prefix)
+    return Names([None if uid is None else local_name(uid) for uid in uids], prefix)
+
+
+def event_names(prefix: str, positions: Iterable[int]) -> Names:
+    """Name what came of the events at these positions."""
+    return Names([f"e{position}" for position in positions], prefix)
+
+
+def moments(texts: Sequence[str | None]) -> Moments:
+    """Take times of the log as they are.
+
+    Raises:
+        ExportError: One of them is not of the form that all times of a log have.
+    """
+    present = [text for text in texts if text is not None]
+    if set(map(len, present)) - {_TIME_LENGTH} or not _TIMES.fullmatch("".join(present)):
+        wrong = next(text for text in present if not TIME.fullmatch(text))
+        raise ExportError(f"{wrong!r} is not a time as the log writes it; run `prov verify` to find the event")
+    return Moments(texts)
+
+
+def moment(text: str) -> Moment:
+    """Take one time of the log as it is.
 
     Raises:
         ExportError: It is not of the form that all times of a log have.
     """
-    if text is None:
-        return None
-    if not TIME.fullmatch(text):
-        raise ExportError(f"{text!r} is not a time as the log writes it; run `prov verify` to find the event")
+    moments([text])
     return Moment(text)
+
+
+def dates(created_at: Sequence[str], updated_at: Sequence[str]) -> tuple[tuple[Name, Filling], ...]:
+    """Say when records were made, and when they were changed, if they were."""
+    changed = [None if new == old else new for old, new in zip(created_at, updated_at, strict=True)]
+    return (CREATED, moments(created_at)), (MODIFIED, moments(changed))
+
+
+def unless(empty: Any, values: Sequence[Any]) -> list[Any]:
+    """Take the values, but nothing where they say nothing, such as `"{}"`."""
+    return [None if value == empty else value for value in values]

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.rows import TIME
-from lineagelog.exporters.statement import Moment, Name, Value
+from lineagelog.exporters.statement import Attributes, Moment, Name, Value
 
 KINDS: Final = ("artifact", "run", "transform", "collection")
 """Kinds of records whose lineage can be exported."""
@@ -87,18 +87,18 @@ class Scope:
         parts += [f"{what} {value}" for what, value in conditions if value]
         return ", ".join(parts) or "all"
 
-    def attributes(self) -> list[tuple[Name, Value | None]]:
+    def attributes(self) -> Attributes:
         """List what an export says of its scope."""
         about: list[tuple[Name, Value | None]] = [(v.SCOPE, str(self))]
         if self.kind != "all":
             about += [(v.DIRECTION, self.direction), (v.MAX_DEPTH, self.max_depth)]
-        return [
-            *about,
-            (v.OF_PROJECT, self.project and Name(f"project:{v.local_name(self.project)}")),
-            (v.OF_USER, self.user and Name(f"user:{v.local_name(self.user)}")),
+        about += [
+            (v.OF_PROJECT, self.project and v.name("project", self.project)),
+            (v.OF_USER, self.user and v.name("user", self.user)),
             (v.SINCE, self.since and Moment(self.since)),
             (v.UNTIL, self.until and Moment(self.until)),
         ]
+        return tuple((name, value) for name, value in about if value is not None)
 
 
 ALL: Final = Scope()

@@ -9,20 +9,22 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from lineagelog.exporters.mapping import Export
-from lineagelog.exporters.rdf import RDF_TYPE, Description, describe, escape
+from lineagelog.exporters.block import Block, Column, Filling, Moments, Names, Piece, Texts, escaped, texts
+from lineagelog.exporters.rdf import RDF_TYPE, describe, escape
 from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Value
+from lineagelog.exporters.stream import Export
 from lineagelog.exporters.xsd import double_text
 
 
 def write_trig(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     return _write(export, graphs=True)
 
 
 def write_turtle(export: Export) -> Iterator[str]:
-    """Hand out the text, one statement at a time."""
+    """Hand out the text, one block of statements at a time."""
     return _write(export, graphs=False)
 
 
@@ -30,26 +32,44 @@ def _write(export: Export, *, graphs: bool) -> Iterator[str]:
     for prefix, iri in export.prefixes.items():
         yield f"@prefix {prefix}: <{iri}> .\n"
     indent = ""
-    for statement in export.statements:
-        if isinstance(statement, Bundle):
-            if graphs:
-                yield f"\nGRAPH {export.bundle} {{\n"
-                indent = "    "
-            continue
-        for description in describe(statement):
-            if description[1]:
-                yield _paragraph(description, indent)
+    for block in export.blocks:
+        if block.kind is not Bundle:
+            yield "".join(texts(block, partial(_paragraphs, indent)))
+        elif graphs:
+            yield f"\nGRAPH {export.bundle} {{\n"
+            indent = "    "
     if graphs:
         yield "}\n"
 
 
-def _paragraph(description: Description, indent: str) -> str:
-    subject, pairs = description
-    lines = [f"{'a' if predicate is RDF_TYPE else predicate} {_object(value)}" for predicate, value in pairs]
-    if len(lines) == 1:
-        return f"{indent}{subject} {lines[0]} .\n"
-    separator = f" ;\n{indent}    "
-    return f"\n{indent}{subject} {separator.join(lines)} .\n"
+def _paragraphs(indent: str, block: Block) -> Iterator[Piece]:
+    for subject, pairs in describe(block):
+        if not pairs:
+            continue
+        if len(pairs) > 1:
+            yield "\n"
+        yield indent
+        yield from _term(subject)
+        separator = " "
+        for predicate, slot in pairs:
+            yield f"{separator}{'a' if predicate is RDF_TYPE else predicate} "
+            yield from _term(slot)
+            separator = f" ;\n{indent}    "
+        yield " .\n"
+
+
+def _term(slot: Filling) -> tuple[Piece, ...]:
+    match slot:
+        case Names():
+            return f"{slot.prefix}:", slot.values
+        case Texts():
+            return '"', escaped(slot.values, '"\\', escape), '"'
+        case Moments():
+            return '"', slot.values, '"^^xsd:dateTime'
+        case Column():
+            return (list(map(_object, slot.values)),)
+        case _:
+            return (_object(slot),)
 
 
 def _object(value: Value) -> str:

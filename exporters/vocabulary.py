@@ -238,6 +238,16 @@ def local_name(uid: str) -> str:
     return f"x--{uid.encode().hex()}"
 
 
+def name(prefix: str, uid: str) -> Name:
+    """Name a record by its kind and uid."""
+    return Name(f"{prefix}:{local_name(uid)}")
+
+
+def role(text: str) -> Name:
+    """Name a role: one that every store knows, or one of this store."""
+    return KNOWN_ROLES.get(text) or name("role", text)
+
+
 def left_out_name(what: str) -> Name:
     """Name the attribute that counts what a partial export left out."""
     return Name(f"ll:leftOut{what[:1].upper()}{what[1:]}")

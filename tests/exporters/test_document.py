@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.exporters.mapping import Export
+from lineagelog.exporters.block import Block
 from lineagelog.exporters.provjson import write_provjson
 from lineagelog.exporters.provjsonld import write_provjsonld
 from lineagelog.exporters.provn import write_provn
 from lineagelog.exporters.provxml import write_provxml
 from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Day, Entity, Membership, Moment, Name, Usage
+from lineagelog.exporters.stream import Export
 from lineagelog.exporters.vocabulary import store_prefixes
 
 SCOPES = [ALL, Scope("artifact", "0000000000figure0000"), Scope("run", "Run0000000parent", direction="both")]
@@ -157,7 +158,7 @@ def _export(text: str, number: int, number_: float, flag: bool) -> Export:
     bundle = Name("export:e1-all")
     membership = Membership(None, Name("project:p1"), Name("artifact:1a"))
     statements = [Entity(bundle), Bundle(bundle), Entity(Name("artifact:1a"), attributes), usage, membership]
-    return Export(store_prefixes("https://example.org/é x", "S1"), bundle, {}, iter(statements))
+    return Export(store_prefixes("https://example.org/é x", "S1"), bundle, {}, map(Block.of, statements))
 
 
 STORE = "https://example.org/%C3%A9%20x/S1"

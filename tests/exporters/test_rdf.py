@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
-from lineagelog.exporters.mapping import Export
+from lineagelog.exporters.block import Block
 from lineagelog.exporters.ntriples import write_nquads, write_ntriples
 from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Entity, Name
+from lineagelog.exporters.stream import Export
 from lineagelog.exporters.turtle import write_trig, write_turtle
 from lineagelog.exporters.vocabulary import store_prefixes
 
@@ -166,7 +167,7 @@ def test_any_value_reads_back(fmt: str, text: str, number: int, double: float) -
     statements = [Entity(bundle), Bundle(bundle), Entity(Name("artifact:1"), attributes)]
     prefixes = store_prefixes('https://example.org/"<> {é}', "S1")
     write = {"trig": write_trig, "n-quads": write_nquads, "turtle": write_turtle, "n-triples": write_ntriples}[fmt]
-    data = "".join(write(Export(prefixes, bundle, {}, iter(statements)))).encode()
+    data = "".join(write(Export(prefixes, bundle, {}, map(Block.of, statements)))).encode()
     found = {quad.predicate.value.rpartition("#")[2]: quad.object for quad in _quads(data, fmt)}
     assert found["text"].value == text
     assert int(found["number"].value) == number
