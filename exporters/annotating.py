@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,7 @@ from lineagelog.domain.annotation import (
 )
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.annotation import LINK_TABLES, TYPED, VALUE_TABLES
-from lineagelog.exporters.block import Block, Column, Filling, Names, Texts
+from lineagelog.exporters.block import Block, Column, Fillings, Names, Texts
 from lineagelog.exporters.deed import DeedMapper, Deeds
 from lineagelog.exporters.rows import TIME, Columns, event_names, moments, names
 from lineagelog.exporters.source import Source
@@ -40,7 +40,6 @@ from lineagelog.exporters.statement import (
     Invalidation,
     Membership,
     Moment,
-    Name,
     Value,
 )
 from lineagelog.projections.reader import Row
@@ -57,8 +56,6 @@ _ANNOTATING_EVENTS: Final = (
 )  # fmt: skip
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _json: Final = msgspec.json.Decoder()
-
-_About: TypeAlias = tuple[tuple[Name, Filling], ...]
 
 
 class _Annotations(NamedTuple):
@@ -156,7 +153,7 @@ class AnnotationMapper(DeedMapper):
             yield _Annotations(positions, own, at, ends, ended_at), tuple(about)
 
 
-def _link(columns: Columns) -> _About:
+def _link(columns: Columns) -> Fillings:
     """Say what links are, of what, and to what."""
     kinds, targets, bodies = columns[0], columns[1:6], columns[6:]
     return (
@@ -166,7 +163,7 @@ def _link(columns: Columns) -> _About:
     )
 
 
-def _value(columns: Columns) -> _About:
+def _value(columns: Columns) -> Fillings:
     """Say which values of which features are on what."""
     targets, (features, dtypes, values, labels, records) = columns[:3], columns[3:]
     plain = [

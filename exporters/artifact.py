@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.block import Block, Column, Names, Texts
+from lineagelog.exporters.block import Block, Column, Fillings, Names, Texts
 from lineagelog.exporters.rows import dates, unless
 from lineagelog.exporters.statement import Entity
 from lineagelog.exporters.versioned import VersionedMapper
@@ -28,7 +28,7 @@ class ArtifactMapper(VersionedMapper):
                 table_schema, storage, path, version_number, version, state, created_at, updated_at,
             ) = columns  # fmt: skip
             of_file = [type_ == "sha256" for type_ in hash_type]
-            attributes = (
+            attributes: Fillings = (
                 (v.TYPE, v.ARTIFACT),
                 (v.LABEL, Texts(key)),
                 (v.LOCATION, Names([storages.get(id_) for id_ in storage], "storage")),

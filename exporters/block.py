@@ -62,8 +62,11 @@ class Lists(Column):
 Filling: TypeAlias = "Column | Value"
 """What stands in one place of statements: a column, or what all statements of the block have there."""
 
+Fillings: TypeAlias = "tuple[tuple[Name, Filling], ...]"
+"""Attributes of statements."""
+
 Slot: TypeAlias = "Filling | None"
-"""The same, or nothing."""
+"""What stands in one place, or nothing."""
 
 Piece: TypeAlias = str | Sequence[str]
 """A piece of the text of statements: the same in all of them, or one for each."""
@@ -83,7 +86,7 @@ class Block:
     kind: type[Statement]
     id: Slot = None
     formal: tuple[Slot, ...] = ()
-    attributes: tuple[tuple[Name, Filling], ...] = ()
+    attributes: Fillings = ()
 
     @classmethod
     def of(cls, statement: Statement) -> Block:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.block import Block, Column, Texts
+from lineagelog.exporters.block import Block, Column, Fillings, Texts
 from lineagelog.exporters.part import MEMBERS
 from lineagelog.exporters.rows import dates, names
 from lineagelog.exporters.statement import Entity, Membership
@@ -24,7 +24,7 @@ class CollectionMapper(VersionedMapper):
         """Hand out an entity for each collection."""
         for columns in self._columns(_COLLECTIONS):
             uid, key, description, hash_, n_artifacts, version_number, version, created_at, updated_at = columns
-            attributes = (
+            attributes: Fillings = (
                 (v.TYPE, v.PROV_COLLECTION),
                 (v.TYPE, v.COLLECTION),
                 (v.LABEL, Texts(key)),

@@ -7,7 +7,7 @@ from typing import Final
 
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.annotation import DEFINITIONS, TYPED
-from lineagelog.exporters.block import Block, Column, Lists, Texts
+from lineagelog.exporters.block import Block, Column, Fillings, Lists, Texts
 from lineagelog.exporters.rows import Groups, dates, names, rows_of, unless
 from lineagelog.exporters.source import Source
 from lineagelog.exporters.statement import Attribution, Entity, Name
@@ -25,7 +25,7 @@ class DefinitionMapper:
         yield from self._typed("records", v.RECORD)
         for columns in self._source.columns(_FEATURES, self._source.ids("features")):
             uid, name, dtype, unit, description, synonyms, created_at, updated_at = columns
-            feature = (
+            feature: Fillings = (
                 (v.TYPE, v.FEATURE),
                 (v.LABEL, Texts(name)),
                 (v.DTYPE, Texts(dtype)),
@@ -37,7 +37,7 @@ class DefinitionMapper:
             yield Block(Entity, names("feature", uid), (), feature)
         for columns in self._source.columns(_PROJECTS, self._source.ids("projects")):
             uid, name, description, url, created_at, updated_at = columns
-            project = (
+            project: Fillings = (
                 (v.TYPE, v.PROV_COLLECTION),
                 (v.TYPE, v.PROJECT),
                 (v.LABEL, Texts(name)),
@@ -62,7 +62,7 @@ class DefinitionMapper:
         for columns in self._source.columns(_TYPED[table], ids):
             id_, uid, name, description, is_type, of_type, reference, reference_type, created_at, updated_at = columns
             above = [tuple(v.name(prefix, parent) for (parent,) in parents.take(child)) for child in id_]
-            attributes = (
+            attributes: Fillings = (
                 (v.TYPE, type_),
                 (v.LABEL, Texts(name)),
                 (v.IS_TYPE, Column([True if mark else None for mark in is_type])),

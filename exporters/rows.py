@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any, Final, TypeAlias, TypeVar
 
 from lineagelog.domain.errors import ExportError
-from lineagelog.exporters.block import Filling, Moments, Names
-from lineagelog.exporters.statement import Moment, Name
+from lineagelog.exporters.block import Fillings, Moments, Names
+from lineagelog.exporters.statement import Moment
 from lineagelog.exporters.vocabulary import CREATED, MODIFIED, local_name
 from lineagelog.projections.reader import Reader, Row
 
@@ -123,7 +123,7 @@ def moment(text: str) -> Moment:
     return Moment(text)
 
 
-def dates(created_at: Sequence[str], updated_at: Sequence[str]) -> tuple[tuple[Name, Filling], ...]:
+def dates(created_at: Sequence[str], updated_at: Sequence[str]) -> Fillings:
     """Say when records were made, and when they were changed, if they were."""
     changed = [None if new == old else new for old, new in zip(created_at, updated_at, strict=True)]
     return (CREATED, moments(created_at)), (MODIFIED, moments(changed))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.block import Block, Column, Texts
+from lineagelog.exporters.block import Block, Column, Fillings, Texts
 from lineagelog.exporters.rows import dates
 from lineagelog.exporters.statement import Entity
 from lineagelog.exporters.versioned import VersionedMapper
@@ -27,7 +27,7 @@ class TransformMapper(VersionedMapper):
                 uid, key, type_, description, hash_, source_redacted, reference, reference_type, version_number, version,
                 created_at, updated_at,
             ) = columns  # fmt: skip
-            attributes = (
+            attributes: Fillings = (
                 (v.TYPE, v.PLAN),
                 (v.TYPE, v.TRANSFORM),
                 (v.LABEL, Texts(key)),
