@@ -144,13 +144,13 @@ class AnnotationMapper(DeedMapper):
         # A log from elsewhere may speak of records that it does not hold.
         known = self._source.columns(sql, self._targets, keep=lambda row: any(row[5:10]) and any(row[10:]))
         for positions, at, ends, ended_at, *about in known:
-            yield _Annotations(positions, [f"e{position}" for position in positions], at, ends, ended_at), tuple(about)
+            yield _Annotations(positions, [f"e{position}" for position in positions], at, ends, ended_at), about
 
     def _values(self, sql: str) -> Iterator[tuple[_Annotations, Columns]]:
         known = self._source.columns(sql, self._subjects, keep=lambda row: any(row[5:8]))
         for positions, at, ends, ended_at, places, *about in known:
             own = [f"e{position}-{place}" for position, place in zip(positions, places, strict=True)]
-            yield _Annotations(positions, own, at, ends, ended_at), tuple(about)
+            yield _Annotations(positions, own, at, ends, ended_at), about
 
 
 def _link(columns: Columns) -> Fillings:

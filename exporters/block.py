@@ -131,7 +131,7 @@ class Block:
         gaps = [slot for slot in self.slots if isinstance(slot, Lists) or (isinstance(slot, Column) and _has_gap(slot))]
         places: dict[tuple[int, ...], list[int]] = {}
         # How often each statement has each of these slots.
-        for place, shape in enumerate(zip(*map(_lengths, gaps), strict=True)):
+        for place, shape in enumerate(zip(*[_lengths(slot) for slot in gaps], strict=True)):
             places.setdefault(shape, []).append(place)
         if not gaps:
             yield range(size), self
@@ -141,7 +141,7 @@ class Block:
             filled = [_filled(slot, take, lengths.get(id(slot), 1)) for slot in self.slots]
             first = 1 + len(self.formal)
             names = (name for name, _ in self.attributes)
-            attributes = ((name, slot) for name, slots in zip(names, filled[first:], strict=True) for slot in slots)
+            attributes = [(name, slot) for name, slots in zip(names, filled[first:], strict=True) for slot in slots]
             id_, *formal = (next(iter(slots), None) for slots in filled[:first])
             yield chosen, replace(self, id=id_, formal=tuple(formal), attributes=tuple(attributes))
 
@@ -173,7 +173,8 @@ def joined(pieces: Iterable[Piece], size: int) -> list[str]:
             columns.append(piece)
     if all(isinstance(column, str) for column in columns):
         return ["".join(columns)] * size  # type: ignore[arg-type]
-    rows = zip(*(repeat(column) if isinstance(column, str) else column for column in columns), strict=False)
+    # A tuple that is made of a generator is never taken from the tuples that CPython keeps for later, and yet added to them.
+    rows = zip(*[repeat(column) if isinstance(column, str) else column for column in columns], strict=False)
     return list(map("".join, rows))
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.block import Block, Names
-from lineagelog.exporters.rows import event_names, names
+from lineagelog.exporters.rows import Columns, event_names, names
 from lineagelog.exporters.source import Source
 from lineagelog.exporters.statement import Association, Communication, Name
 from lineagelog.projections.reader import Row
@@ -32,13 +32,13 @@ class Deeds(NamedTuple):
     actor_ids: tuple[str | None, ...]
     run_ids: tuple[str | None, ...]
     runs: tuple[str | None, ...]
-    rest: tuple[tuple[Any, ...], ...]
+    rest: Columns
 
     @classmethod
-    def of(cls, columns: tuple[tuple[Any, ...], ...]) -> Deeds:
+    def of(cls, columns: Columns) -> Deeds:
         """Take the columns of a query."""
         positions, actor_ids, run_ids, runs, *rest = columns
-        return cls(positions, actor_ids, run_ids, runs, tuple(rest))
+        return cls(positions, actor_ids, run_ids, runs, rest)
 
 
 class DeedMapper(ABC):

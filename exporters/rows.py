@@ -19,11 +19,11 @@ from lineagelog.projections.reader import Reader, Row
 Ids: TypeAlias = frozenset[str] | None
 """Ids of some records; `None` stands for all of them."""
 
-Columns: TypeAlias = tuple[tuple[Any, ...], ...]
+Columns: TypeAlias = list[tuple[Any, ...]]
 """Rows, turned round."""
 
 _CHUNK: Final = 500
-_BLOCK: Final = 1000
+_BLOCK: Final = 500
 Id = TypeVar("Id", str, int)
 TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 """A moment as the log writes it."""
@@ -82,7 +82,7 @@ def columns_of(reader: Reader, sql: str, ids: Ids, *, keep: Callable[[Row], bool
     if keep is not None:
         rows = filter(keep, rows)
     while block := list(islice(rows, _BLOCK)):
-        yield tuple(zip(*block, strict=True))
+        yield list(zip(*block, strict=True))
 
 
 def names(prefix: str, uids: Sequence[str | None]) -> Names:

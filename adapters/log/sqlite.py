@@ -41,7 +41,7 @@ LOCK_TIMEOUT_S: Final = 30.0
 """Longest wait for the write lock, seconds."""
 
 _NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "fuse.sshfs"})
-_FETCH_ROWS: Final = 2000
+_FETCH_ROWS: Final = 500
 
 
 class SQLiteDatabase(Database):

@@ -16,6 +16,7 @@ from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.domain.annotation import FeatureDefined, LabelDefined, ParentAdded, RecordDefined
 from lineagelog.domain.errors import ExportError, RecordNotFoundError, UnknownFormatError
 from lineagelog.domain.user import UserRegistered
+from lineagelog.exporters import rows
 from lineagelog.exporters.export import FORMATS, export
 from lineagelog.exporters.scope import Scope
 
@@ -249,6 +250,7 @@ class _Sink:
 def test_memory_does_not_grow_with_the_store(tmp_path: Path, many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Rows come in batches; with small ones every buffer is full in the small store already.
     monkeypatch.setattr(sqlite, "_FETCH_ROWS", 10)
+    monkeypatch.setattr(rows, "_BLOCK", 10)
     peaks: list[int] = []
     formats = ("n-quads", "turtle", "prov-json", "prov-jsonld", "prov-xml")
     for n_artifacts in (300, 1_200):
