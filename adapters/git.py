@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,12 @@ MAX_DIFF_BYTES: Final = 10_000_000
 _TIMEOUT_S: Final = 5.0
 # A checkout may name programs of its own to run; a look at its state must start none of them.
 _HARMLESS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.pager=cat")
+# What a checkout names for showing differences would be run as well.
+_DIFF: Final = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")
+_NOTEBOOKS_DIFFER: Final = (
+    "# Notebooks are compared by their cells: outputs, counts and metadata are left out.\n"
+    "# The changes of other files can be applied: git apply --exclude='*.ipynb'\n"
+)
 
 
 def git_state(path: Path) -> GitState | None:
@@ -73,6 +80,8 @@ def git_state(path: Path) -> GitState | None:
 def uncommitted(path: Path) -> bytes | None:
     """Return what the checkout a file lies in would commit now: its changes to tracked files, as `git diff HEAD` writes them.
 
+    Notebooks are compared by their cells, since their outputs would be most of the patch. It begins with a line that says so.
+
     Args:
         path: A script or folder.
 
@@ -82,9 +91,56 @@ def uncommitted(path: Path) -> bytes | None:
     checkout = _checkout_of(path.resolve())
     if checkout is None:
         return None
-    # What a checkout names for showing differences would be run; submodules tell their changes themselves.
-    patch = _run(checkout, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=diff", "HEAD")
+    # Submodules tell their changes themselves.
+    rest = _run(checkout, *_DIFF, "--submodule=diff", "HEAD", "--", ".", ":(exclude)*.ipynb")
+    if rest is None:
+        return None
+    patch = _changed_notebooks(checkout) + rest
     return patch if patch and len(patch) <= MAX_DIFF_BYTES else None
+
+
+def _changed_notebooks(checkout: Path) -> bytes:
+    """Compare the notebooks of a checkout by their cells; those that cannot be read as git does."""
+    from lineagelog.adapters.notebook import parse
+
+    names = _run(checkout, "diff", "--name-only", "-z", "--no-renames", "--relative", "HEAD", "--", "*.ipynb")
+    unread: list[str] = []
+    same: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="lineagelog-") as folder:
+        for name in filter(None, (names or b"").decode(errors="surrogateescape").split("\0")):
+            before = _run(checkout, "cat-file", "blob", f"HEAD:{name}")
+            file = checkout / name
+            try:
+                after = file.read_bytes() if file.is_file() else None
+                texts = {
+                    side: parse(content, 0.0).as_text() for side, content in (("a", before), ("b", after)) if content
+                }
+            except (OSError, ValueError, RecursionError):
+                unread.append(name)
+                continue
+            if len(set(texts.values())) == 1 and len(texts) == 2:
+                same.append(f"# {name}: only outputs, counts or metadata differ\n")
+            for side, text in texts.items():
+                place = Path(folder) / side / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(text.encode(errors="replace"))
+        for side in ("a", "b"):
+            (Path(folder) / side).mkdir(exist_ok=True)
+        # Beside the two names, the prefixes that git puts before them would be a second pair.
+        cells = _run(
+            Path(folder),
+            *_DIFF,
+            "--no-index",
+            "--no-renames",
+            "--src-prefix=",
+            "--dst-prefix=",
+            "a",
+            "b",
+            accepted=(0, 1),
+        )
+    plain = _run(checkout, *_DIFF, "HEAD", "--", *(f":(literal){name}" for name in unread)) if unread else b""
+    told = _NOTEBOOKS_DIFFER + "".join(same) if cells or same else ""
+    return told.encode(errors="surrogateescape") + (cells or b"") + (plain or b"")
 
 
 def _checkout_of(path: Path) -> Path | None:
@@ -115,7 +171,7 @@ def _git(checkout: Path, *arguments: str) -> str | None:
     return output.decode(errors="replace") if output is not None else None
 
 
-def _run(checkout: Path, *arguments: str) -> bytes | None:
+def _run(checkout: Path, *arguments: str, accepted: tuple[int, ...] = (0,)) -> bytes | None:
     # Variables such as GIT_DIR, which hooks of git set for their programs, would point to another checkout.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     environment |= {
@@ -136,4 +192,4 @@ def _run(checkout: Path, *arguments: str) -> bytes | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout if done.returncode in accepted else None

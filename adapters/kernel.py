@@ -17,7 +17,8 @@ from lineagelog.adapters.environment import installed, normal_name
 from lineagelog.adapters.notebook import Execution, Notebook, parse, read
 from lineagelog.adapters.outputs import Output, Outputs
 
-_COLAB_TIMEOUT_S: Final = 2
+_COLAB_TIMEOUT_S: Final = 5
+_IN_VS_CODE: Final = "__vsc_ipynb_file__"
 _IPYTHON_NAMES: Final = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
@@ -118,7 +119,8 @@ def find_notebook(shell: Any, path: Path | None = None) -> Found:
     if path is not None and path.is_file():
         return Found(str(path), path, read(path))
     now = inputs(shell)[-1]
-    found = _in_colab()
+    # VS Code can use the machines of Colab as well, and does not know its questions.
+    found = _in_colab() if _IN_VS_CODE not in shell.user_ns else None
     if found is not None:
         return found
     for name, is_own in _candidates(shell):
@@ -141,7 +143,7 @@ def is_attended(shell: Any) -> bool:
 
 def _candidates(shell: Any) -> Iterator[tuple[str, bool]]:
     """Name the notebooks that are spoken of, and say whether it is this kernel alone that is told of it."""
-    for variable in ("__vsc_ipynb_file__", "PAPERMILL_OUTPUT_PATH"):
+    for variable in (_IN_VS_CODE, "PAPERMILL_OUTPUT_PATH"):
         value = shell.user_ns.get(variable)
         if isinstance(value, str) and value:
             yield value, True

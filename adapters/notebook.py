@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from html import unescape
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,16 @@ from lineagelog.domain.redaction import redact_text
 
 _WRITTEN_BY_PAPERMILL: Final = {"injected-parameters", "papermill-error-cell-tag"}
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_FENCED: Final = re.compile(r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_TAG: Final = re.compile(r"</?[A-Za-z][^>\n]*>")
+_HEADINGS: Final = (
+    re.compile(r"^ {0,3}(?P<mark>#{1,6})[ \t]+(?P<text>.*?)(?:[ \t]+#*)?$", re.MULTILINE),
+    # Below an empty line, dashes are a rule; below a row of a table they are part of it.
+    re.compile(r"(?:^|\n[ \t]*\n) {0,3}(?P<text>[^\s|#>*+-][^\n|]*)\n {0,3}(?P<mark>=+|-+)[ \t]*(?:\n|\Z)"),
+    re.compile(r"<h(?P<mark>[1-6])\b[^<>]{0,500}>(?P<text>.{0,500}?)</h(?P=mark)>", re.IGNORECASE | re.DOTALL),
+)
+"""The forms of a heading in a cell of text."""
+_FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(?:.*\n)*?title[ \t]*:[ \t]*([\"']?)(.+?)\1[ \t]*\n(?:.*\n)*?---")
 _PAPERMILL_PATHS: Final = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
 
 
@@ -56,9 +67,10 @@ class Notebook(NamedTuple):
 
     @property
     def title(self) -> str | None:
-        """Its first heading of the highest level."""
+        """Its first heading of the highest level; the title in the front matter of its first cell, if there is one, is higher."""
+        front = _front_matter_title(self.cells[0].source) if self.cells and self.cells[0].kind == "raw" else None
         headings = [heading for cell in self.cells if cell.kind == "markdown" for heading in _headings(cell.source)]
-        return min(headings, key=lambda heading: heading[0])[1] if headings else None
+        return front or (min(headings, key=lambda heading: heading[0])[1] if headings else None)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -99,6 +111,10 @@ class Notebook(NamedTuple):
         execution are left out, such as the parameters of papermill.
         """
         return self._write(self.cells)
+
+    def as_text(self) -> str:
+        """Write its cells as text that can be compared line by line, each below a line with its kind."""
+        return "".join(f"# %% [{cell.kind}]\n{cell.source.rstrip()}\n" for cell in self.cells)
 
     def redacted_source(self) -> tuple[str, bool]:
         """Write it as `source` does, without secrets.
@@ -170,9 +186,11 @@ def parse(content: str | bytes | Mapping[str, Any], saved_at: float) -> Notebook
         saved_at: When it was saved, Unix seconds.
 
     Raises:
-        ValueError: It is no notebook, or in a format older than 4.
+        ValueError: It is no notebook, or in a format older than 4, and nbformat is not installed.
     """
     document = content if isinstance(content, Mapping) else json.loads(content)
+    if isinstance(document, Mapping) and "worksheets" in document:
+        document = _upgraded(document)
     try:
         given = document["cells"]
         language = _language(document.get("metadata") or {})
@@ -181,6 +199,21 @@ def parse(content: str | bytes | Mapping[str, Any], saved_at: float) -> Notebook
         raise ValueError("it is no notebook in format 4") from exc
     # Front ends add an empty cell at the end when the last one runs, which changes nothing.
     return Notebook(tuple(cell for cell in cells if cell.source.strip()), language, document, saved_at)
+
+
+def _upgraded(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Write a notebook of format 2 or 3 in format 4, as front ends and programs do when they open it.
+
+    Raises:
+        ValueError: It cannot be upgraded.
+    """
+    try:
+        import nbformat
+
+        upgraded = nbformat.reads(json.dumps(document), as_version=4)  # type: ignore[no-untyped-call]
+    except Exception as exc:
+        raise ValueError("it is no notebook in format 4, and cannot be made one") from exc
+    return dict(upgraded)
 
 
 def read(path: Path) -> Notebook | None:
@@ -315,15 +348,22 @@ def _said(source: str) -> str:
 
 
 def _headings(text: str) -> Iterator[tuple[int, str]]:
-    fenced = False
-    for line in text.splitlines():
-        if line.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-        level = len(line) - len(line.lstrip("#"))
-        if not fenced and 1 <= level <= 6 and line[level:].startswith(" "):
-            heading = line[level:].strip().rstrip("#").strip()
+    """Find the headings of a text in their order: after `#`, above `===` or `---`, or in HTML; with their level."""
+    found = []
+    for form in _HEADINGS:
+        for match in form.finditer(_FENCED.sub(lambda block: "\n" * block[0].count("\n"), text)):
+            mark, heading = match["mark"], unescape(_TAG.sub("", match["text"])).strip()
+            level = len(mark) if mark[0] == "#" else int(mark) if mark.isdecimal() else "=-".index(mark[0]) + 1
             if heading:
-                yield level, heading
+                found.append((text.count("\n", 0, match.start()), level, " ".join(heading.split())))
+    for _, level, heading in sorted(found, key=lambda each: each[0]):
+        yield level, heading
+
+
+def _front_matter_title(text: str) -> str | None:
+    """Find the title in the block of YAML with which publishing tools such as Quarto let a notebook begin."""
+    found = _FRONT_MATTER.match(text)
+    return found[2].strip() if found is not None else None
 
 
 def _cell(number: int, cell: Mapping[str, Any]) -> Cell:

@@ -117,7 +117,7 @@ class Outputs:
         is_text = output.get("output_type") == "stream"
         if is_text:
             output["text"] = [output["text"]]
-        size = sum(map(_size, output.values()))
+        size = sum(map(output_size, output.values()))
         fits, self._left_bytes = size <= self._left_bytes, max(self._left_bytes - size, 0)
         if fits:
             return output
@@ -150,9 +150,10 @@ def _plain(value: Any) -> Any:
     return b64encode(value).decode() if isinstance(value, bytes) else value
 
 
-def _size(value: Any) -> int:
+def output_size(value: Any) -> int:
+    """Return about how many bytes an output, or a part of one, takes."""
     if isinstance(value, Mapping):
-        return sum(map(_size, value.values()))
+        return sum(map(output_size, value.values()))
     if isinstance(value, list):
-        return sum(map(_size, value))
+        return sum(map(output_size, value))
     return len(value) if isinstance(value, str) else 8

@@ -50,7 +50,10 @@ class FollowedNotebook:
                 'ln.track(path="study.ipynb")'
             )
         else:
-            message.warn(f"{code.key} was never saved, or is no .ipynb file: it is tracked by what the kernel executes")
+            message.warn(
+                f"{code.key} cannot be read here: it was never saved, is no .ipynb file, or lies on another machine. It is tracked "
+                "by what the kernel executes"
+            )
 
     def leave(self) -> None:
         """Follow the notebook no longer."""

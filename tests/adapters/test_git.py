@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -161,3 +162,40 @@ def test_programs_that_a_checkout_names_are_not_run_and_nothing_is_written(
     assert patch is not None
     assert b"+changed = 1" in patch.splitlines()
     assert not (tmp_path / "sprung").exists()
+
+
+def notebook(source: str, shown: str) -> str:
+    output = {"output_type": "stream", "name": "stdout", "text": shown}
+    cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [output], "source": source}
+    return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}, indent=1)
+
+
+def test_notebooks_are_compared_without_their_outputs_and_the_patch_says_so(checkout: Path) -> None:
+    folder = checkout / "my study"
+    folder.mkdir()
+    for name in ("changed", "ran", "gone", "broken"):
+        (folder / f"{name}.ipynb").write_text(notebook("x = 1\nx", "1"))
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-q", "-m", "second")
+    (folder / "changed.ipynb").write_text(notebook("x = 1\nx + 1", "2" * 1000))
+    (folder / "ran.ipynb").write_text(notebook("x = 1\nx", "3" * 1000))
+    (folder / "gone.ipynb").unlink()
+    (folder / "broken.ipynb").write_text("{")
+    (folder / "new.ipynb").write_text(notebook("y", "4" * 1000))
+    git(checkout, "add", "my study/new.ipynb")
+    (checkout / "src" / "run.py").write_text("2\n")
+    patch = (uncommitted(checkout / "src" / "run.py") or b"").decode()
+    assert patch.startswith("# Notebooks are compared by their cells: outputs, counts and metadata are left out.\n")
+    assert "# my study/ran.ipynb: only outputs, counts or metadata differ\n" in patch
+    assert "--- a/my study/changed.ipynb\t\n+++ b/my study/changed.ipynb\t\n" in patch
+    assert "\n-x\n+x + 1\n" in patch
+    assert "deleted file mode" in patch
+    assert "\n+y\n" in patch
+    assert "\n+{\n" in patch, "what cannot be read is told as it is"
+    assert not any(number * 20 in patch for number in "234")
+    assert patch.endswith("-1\n+2\n")
+    # The rest is a patch as git makes it.
+    git(checkout, "checkout", "-q", "--", "src")
+    (checkout.parent / "a.diff").write_text(patch)
+    git(checkout, "apply", "--exclude=*.ipynb", str(checkout.parent / "a.diff"))
+    assert (checkout / "src" / "run.py").read_text() == "2\n"

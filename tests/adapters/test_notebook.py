@@ -31,6 +31,10 @@ def text(source: str) -> dict[str, Any]:
     return {"cell_type": "markdown", "metadata": {}, "source": source}
 
 
+def raw(source: str) -> dict[str, Any]:
+    return {"cell_type": "raw", "metadata": {}, "source": source}
+
+
 def notebook(*cells: dict[str, Any], saved_at: float = 100.0, **metadata: Any) -> Notebook:
     return parse(json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}), saved_at)
 
@@ -79,6 +83,11 @@ def test_what_papermill_puts_in_is_no_part_of_the_source() -> None:
         ((text("words\n## Part"), text("# Whole #")), "Whole"),
         ((text("```\n# comment\n```\n### Deep"),), "Deep"),
         ((text("#hashtag"), code("# comment")), None),
+        ((text("words\n\nPart *one*\n---"), text("Whole\n=====\n")), "Whole"),
+        ((text("| a | b |\n|---|---|\n| 1 | 2 |\n\nwords\n\n---\n"),), None),
+        ((code("x = 1"), text('<h1 align="center">Salt &amp;\n <b>sea</b></h1>')), "Salt & sea"),
+        ((raw('---\nformat: html\ntitle: "Depth: a study"\n---'), text("# Part")), "Depth: a study"),
+        ((raw("# no markdown"), text("## C#")), "C#"),
         ((), None),
     ],
 )
@@ -119,6 +128,25 @@ def test_secrets_in_outputs_are_found_and_pictures_stay() -> None:
     assert found.count("AKIAIOSFODNN7EXAMPLE") == 1
     assert clean["cells"][0]["outputs"][1]["data"]["image/png"] == picture
     nbformat.validate(nbformat.from_dict(clean), relax_add_props=True)
+
+
+def test_a_notebook_of_an_older_format_is_the_one_it_becomes_when_it_is_opened() -> None:
+    cells = [
+        {"cell_type": "heading", "level": 1, "metadata": {}, "source": ["Old"]},
+        {
+            "cell_type": "code",
+            "language": "python",
+            "metadata": {},
+            "input": ["x = 1"],
+            "outputs": [],
+            "prompt_number": 2,
+        },
+    ]
+    older = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells": cells}]}
+    found = parse(json.dumps(older), 0.0)
+    assert found.title == "Old"
+    assert found.source() == notebook(text("# Old"), code("x = 1")).source()
+    assert found.cells[1].execution_count == 2
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def test_cells_out_of_order_stale_and_left_out_are_told(sqlite_store: Store, ope
 def test_a_notebook_that_is_not_saved_is_what_was_executed(sqlite_store: Store, open_notebook: Open) -> None:
     notebook = open_notebook(code(TRACK), code("x = 'token-abc'\nprint(len(x) * 111)"), code(FINISH), saved=False)
     said = notebook.run(1)
-    assert "study.ipynb was never saved" in said
+    assert "study.ipynb cannot be read here: it was never saved" in said
     notebook.run(2)
     said = notebook.run(3)
     assert "what the kernel has executed is kept as the source" in said
@@ -316,8 +316,8 @@ def test_colab_is_asked_for_what_it_shows(sqlite_store: Store, open_notebook: Op
     (package / "__init__.py").touch()
     (package / "_message.py").write_text(
         "import json\n"
-        "def blocking_request(kind, timeout_sec):\n"
-        "    assert kind == 'get_ipynb'\n"
+        "def blocking_request(request_type, request='', timeout_sec=5, parent=None):\n"
+        "    assert request_type == 'get_ipynb'\n"
         f"    return {{'ipynb': json.loads({json.dumps(shown)!r})}}\n"
     )
     notebook = open_notebook(code(TRACK), code(FINISH), session=False, saved=False)
@@ -326,6 +326,12 @@ def test_colab_is_asked_for_what_it_shows(sqlite_store: Store, open_notebook: Op
     run = sqlite_store.Run.get()
     assert (run.transform.key, run.is_consecutive, run.status) == ("In colab.ipynb", True, "finished")
     assert run.report is not None
+    # VS Code on a machine of Colab.
+    told = f"__vsc_ipynb_file__ = {str(notebook.path)!r}"
+    notebook.client.execute_interactive(told, silent=True, store_history=False, timeout=60)
+    notebook.save()
+    notebook.run(1)
+    assert sqlite_store.Run.all()[1].transform.key == "study.ipynb"
 
 
 def execute(path: Path, environment: dict[str, str], *command: str, folder: Path | None = None) -> str:
