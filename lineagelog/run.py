@@ -6,7 +6,7 @@ import os
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Token
 from datetime import datetime
 from functools import update_wrapper
@@ -24,7 +24,6 @@ from lineagelog.domain.errors import (
     ConstraintError,
     DomainError,
     InvalidValueError,
-    LineageLogError,
     RunClosedError,
     UnsavedRecordError,
 )
@@ -261,14 +260,14 @@ class Run(AnnotatedRecord):
         Raises:
             RunClosedError: It has ended already.
         """
-        text = "".join(traceback.format_exception(error))
+        text = _told(lambda: "".join(traceback.format_exception(error)))
         if len(text) > _MAX_TRACEBACK:
             half = _MAX_TRACEBACK // 2
             text = f"{text[:half]}\n[… {len(text) - _MAX_TRACEBACK} characters left out …]\n{text[-half:]}"
         fact = RunFailed(
             finished_at=time_text(clock.now()),
             error_type=type(error).__qualname__,
-            message=_clean(str(error))[:_MAX_TRACEBACK],
+            message=_clean(_told(lambda: str(error))[: 2 * _MAX_TRACEBACK])[:_MAX_TRACEBACK],
             traceback=_clean(text),
         )
         return self._end(fact)
@@ -493,11 +492,12 @@ class Run(AnnotatedRecord):
         if self._entered_pid != os.getpid():
             # A forked child leaves the block as well; only the process that entered it ends the run.
             return
-        try:
-            end_run(self, error)
-        except RunClosedError:
-            # It was ended inside the block, on purpose.
+        if error is not None:
+            _end_broken_off(self, error)
             return
+        # It may have been ended inside the block, on purpose.
+        with suppress(RunClosedError):
+            self.finish()
 
 
 class _Bound(Generic[P, T]):
@@ -538,18 +538,12 @@ def run_ended_by(run: Run) -> Iterator[Run]:
     except BaseException as error:
         # A forked child leaves the block as well; only the process that began the run ends it.
         if pid == os.getpid():
-            try:
-                end_run(run, error)
-            except LineageLogError as exc:
-                if not isinstance(exc, RunClosedError):
-                    message.warn(f"the run could not be ended on record: {exc}")
+            _end_broken_off(run, error)
         raise
     if pid == os.getpid():
-        try:
-            end_run(run, None)
-        except RunClosedError:
-            # It was ended inside the block, on purpose.
-            return
+        # It may have been ended inside the block, on purpose.
+        with suppress(RunClosedError):
+            run.finish()
 
 
 def _environment_of(initiator: Run | None) -> str | None:
@@ -569,6 +563,23 @@ def end_run(run: Run, error: BaseException | None) -> None:
         run.abort("GeneratorExit")
     else:
         run.fail(error)
+
+
+def _end_broken_off(run: Run, error: BaseException) -> None:
+    """End a run as its error says; whatever becomes of that, the error is what its user must see."""
+    try:
+        end_run(run, error)
+    except RunClosedError:
+        return
+    except Exception as exc:  # noqa: BLE001 - a database that is gone raises errors of its own
+        message.warn(f"the run could not be ended on record: {exc}")
+
+
+def _told(tell: Callable[[], str]) -> str:
+    try:
+        return tell()
+    except Exception as exc:  # noqa: BLE001 - what an error says of itself is code of whoever wrote it
+        return f"(it cannot be told: {type(exc).__qualname__})"
 
 
 def _clean(text: str) -> str:

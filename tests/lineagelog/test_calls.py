@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 import lineagelog as ln
-from lineagelog import current
+from lineagelog import calls, current
 from lineagelog.store import Store
 
 RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -198,9 +199,104 @@ def test_methods_are_functions_and_their_object_is_no_parameter(sqlite_store: St
     assert (made.transform.key, made.transform.version) == ("Model.make", "2")
 
 
-def test_what_is_no_function_is_refused_with_advice() -> None:
-    with pytest.raises(TypeError, match="below @staticmethod"):
-        ln.tracked()(staticmethod(len))  # type: ignore[arg-type]
+class Hostile(Exception):
+    """Fails whoever looks at it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+    __repr__ = __str__ = __len__ = __eq__ = __iter__ = lambda self, *_: 1 / 0  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("target", "advice"),
+    [
+        (staticmethod(len), "below @staticmethod"),
+        (property(len), "below @property"),
+        (partial(print, 1), r"partial\(ln.tracked\(\)\(function\)"),
+        (lru_cache(lambda: 1), "below @cache or @lru_cache"),
+        (Hostile, "the class Hostile; put it on the methods"),
+        (Path().exists, "above the method in the class"),
+        (len, "in a function of your own"),
+        (None, "in a function of your own"),
+        ("study", "key='study'"),
+    ],
+)
+def test_what_is_no_function_is_refused_with_advice(target: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=advice):
+        ln.tracked()(target)
+
+
+def test_a_function_is_tracked_once_and_decorators_may_stand_on_both_sides(sqlite_store: Store) -> None:
+    def with_five(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def call(*arguments: Any) -> Any:
+            return function(5, *arguments)
+
+        return call
+
+    @ln.tracked()
+    @with_five
+    @with_five
+    def add(first: int, second: int) -> int:
+        return first + second
+
+    assert ln.tracked(add) is add
+    with pytest.raises(TypeError, match="tracked already"):
+        ln.tracked(key="another")(add)
+    assert add() == 10, "the signature of the function inside is not that of the calls"
+    above = ln.tracked()(with_five(outer))
+    assert lru_cache(above)() == 6
+    keys = [run.transform.key.rpartition(":")[2] for run in sqlite_store.Run.all()]
+    assert [key.rpartition(".")[2] for key in keys] == ["add", "outer", "outer", "inner"]
+    with pytest.raises(TypeError, match=r"outer\(\) missing a required argument: 'number'"):
+        outer()  # type: ignore[call-arg]
+    assert sqlite_store.Run.all().count() == 4
+
+
+def test_an_argument_or_error_that_fails_whoever_looks_at_it_hides_nothing(
+    sqlite_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @ln.tracked()
+    def fail(*arguments: Any) -> None:
+        raise arguments[0]
+
+    with pytest.raises(Hostile):
+        fail(Hostile(), [Hostile(), {"a": Hostile()}])
+    run = sqlite_store.Run.get()
+    kind = {"type": f"{__name__}.Hostile"}
+    assert run.params == {"arguments": [kind, [kind, {"a": kind}]]}
+    assert (run.status, run.error_type) == ("failed", "Hostile")
+    assert "cannot be told: ZeroDivisionError" in str(run.error_message)
+    assert "could not be ended" not in capsys.readouterr().err
+
+
+def test_what_a_large_argument_costs_is_bounded(sqlite_store: Store) -> None:
+    """Also where it is large by being nested: this one has 100 million items, of which each is small."""
+    nested: Any = 0
+    for _ in range(4):
+        nested = [nested] * 100
+    within_itself: list[Any] = []
+    within_itself.append(within_itself)
+    before = time.process_time()
+    described = [calls.describe_argument(value) for value in (nested, [10**6] * 10**6, "x" * 10**8, within_itself)]
+    assert time.process_time() - before < 1
+    assert described[0] == {"type": "list", "length": 100}
+    assert described[1] == {"type": "list", "length": 10**6}
+    assert described[2] == {"type": "str", "length": 10**8}
+    assert described[3] == [[[[{"type": "list", "length": 1}]]]]
+
+
+def test_a_coroutine_that_is_awaited_after_its_run_is_pointed_out(
+    sqlite_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @ln.tracked()
+    @lambda function: wraps(function)(lambda: function())
+    async def work() -> int:
+        return 3
+
+    assert asyncio.run(work()) == 3
+    assert "put @tracked() right above `async def`" in capsys.readouterr().err
 
 
 def test_process_pools_record_their_calls_in_the_run_that_started_them(store: Store, run_script: RunScript) -> None:
