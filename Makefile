@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench golden pins clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -25,6 +25,12 @@ check: $(VENV)/dev.stamp ## Run the linter, the formatter, the type checker and 
 
 bench: $(VENV)/dev.stamp ## Measure, and print the figures as a table
 	$(BIN)/python -m benchmarks
+
+golden: $(VENV)/dev.stamp ## Record the golden log of this version, until it is released, and what is made of it
+	$(BIN)/python tests/recorded/golden.py record
+
+pins: $(VENV)/dev.stamp ## Write down anew what is made of all golden logs, after a deliberate change
+	$(BIN)/python tests/recorded/golden.py pin
 
 clean: ## Remove the environment and all caches
 	rm -rf $(VENV) build lineagelog.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
