@@ -282,6 +282,11 @@ def json(names: Pseudonyms, value: Any) -> Any:
         return n if isinstance(value, int) else n + 0.5
     if UUID7.fullmatch(value):
         return names.id(value)
+    # A record that was an argument is recorded by its uid.
+    if names.known("uid", value):
+        return uid(names, value)
+    if names.known("stem", value[:-VERSION_LENGTH]):
+        return versioned(names, value)
     if _TIME.fullmatch(value):
         return time_text(_midnight(names.number("moment", value)))
     if _ISO_TIME.fullmatch(value):

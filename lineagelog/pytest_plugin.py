@@ -5,7 +5,7 @@ pytest loads this module in every environment that has the package, so it import
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,23 @@ import pytest
 if TYPE_CHECKING:
     import os
 
+    from lineagelog.artifact import Artifact
     from lineagelog.domain.clock import SteppedClock
     from lineagelog.store import Store
 
+_SHOWN = 20
 _CLOCK_FROM = "2026-01-01T00:00:00Z"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes snapshots anew."""
+    group = parser.getgroup("lineagelog")
+    group.addoption(
+        "--lineagelog-update",
+        action="store_true",
+        dest="lineagelog_update",
+        help="write the lineage that tests compare by lineagelog_snapshot anew",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -109,6 +122,115 @@ def lineagelog_record() -> Callable[[Store, str | os.PathLike[str]], Path]:
         return record_log(store, path)
 
     return record
+
+
+@pytest.fixture
+def lineagelog_snapshot(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Compare the lineage of an artifact with what it was: `lineagelog_snapshot(artifact)`.
+
+    What it was stands in `snapshots/` beside the test, in a file named after it; `pytest --lineagelog-update` writes the file anew.
+    """
+
+    def compare(artifact: Artifact, name: str | None = None) -> None:
+        __tracebackhide__ = True
+        test = "".join(character if character.isalnum() else "_" for character in request.node.name).strip("_")
+        path = request.path.parent / "snapshots" / request.path.stem / f"{name or test}.txt"
+        text = lineage_text(artifact)
+        if request.config.getoption("lineagelog_update"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        if not path.exists():
+            raise AssertionError(f"there is no snapshot {path}; write it with: pytest --lineagelog-update\n{text}")
+        before = path.read_text(encoding="utf-8")
+        if text != before:
+            from difflib import unified_diff
+
+            difference = "\n".join(unified_diff(before.splitlines(), text.splitlines(), "before", "now", lineterm=""))
+            raise AssertionError(
+                f"the lineage is not that of {path}; if that is meant: pytest --lineagelog-update\n{difference}"
+            )
+
+    return compare
+
+
+def lineage_text(artifact: Artifact) -> str:
+    """Write where an artifact comes from as text that is the same each time: keys and parameters, no ids, hashes or times.
+
+    Each artifact is followed by the run that made it, that by its inputs in the order of their keys, each one step further in. What
+    stands further up already is not written out again.
+
+    Args:
+        artifact: A saved artifact.
+    """
+    import json
+
+    lines: list[str] = []
+    seen: set[str] = set()
+    waiting: list[tuple[int, Artifact]] = [(0, artifact)]
+    while waiting:
+        depth, found = waiting.pop()
+        run = found.run
+        is_known = found.uid in seen and run is not None
+        version = f" version {found.version_number}" if found.version_number else ""
+        lines.append(f"{'  ' * depth}{found.key or '(no key)'}{version}{' (see above)' if is_known else ''}")
+        seen.add(found.uid)
+        if run is None or is_known:
+            continue
+        inputs = sorted(run.inputs, key=lambda one: (one.key or "", one.version_number, one.uid), reverse=True)
+        # An artifact that was an argument is recorded by its uid, which is another each time.
+        params = json.dumps(run.params, sort_keys=True, ensure_ascii=False) if run.params else ""
+        for one in inputs:
+            params = params.replace(f'"{one.uid}"', json.dumps(one.key, ensure_ascii=False))
+        lines.append(f"{'  ' * depth}  by {run.transform.key}{' ' * bool(params)}{params}: {run.status}")
+        waiting += [(depth + 2, one) for one in inputs]
+    return "\n".join([*lines, ""])
+
+
+def assert_tables_equal(store: Store, expected: Store, *, ignore: Collection[str] = ()) -> None:
+    """Compare every row of every registry of two stores.
+
+    Ids, uids and times are equal if both stores were made under `lineagelog_clock`, or one from a recorded log.
+
+    Args:
+        store: The store.
+        expected: What it should hold.
+        ignore: Columns that may differ, such as `created_at`.
+
+    Raises:
+        AssertionError: They differ; the text names each table, row and column that does.
+    """
+    from lineagelog.adapters.log.event_log import read_table
+    from lineagelog.projections import schema
+
+    __tracebackhide__ = True
+    differences = []
+    with store.log.database.snapshot() as one, expected.log.database.snapshot() as other:
+        for table in schema.TABLES:
+            if table is schema.SEARCH_WORDS:
+                # They are made of the rows of the other tables.
+                continue
+            found, wanted = (
+                {
+                    tuple(row[table.names.index(name)] for name in table.key): dict(zip(table.names, row, strict=True))
+                    for row in read_table(reader, table)
+                }
+                for reader in (one, other)
+            )
+            for key in sorted({*found, *wanted}):
+                where = f"{table.name}, {' '.join(map('{} {}'.format, table.key, key))}"
+                if key not in wanted or key not in found:
+                    differences.append(f"{where}: {'not expected' if key in found else 'missing'}")
+                    continue
+                differences += [
+                    f"{where}: {name} is {found[key][name]!r}, not {value!r}"
+                    for name, value in wanted[key].items()
+                    if name not in ignore and found[key][name] != value
+                ]
+    if differences:
+        shown, more = differences[:_SHOWN], len(differences) - _SHOWN
+        end = [f"and {more} more"] if more > 0 else []
+        raise AssertionError("\n  ".join(["the registries are not equal", *shown, *end]))
 
 
 def assert_replay_agrees(store: Store) -> None:

@@ -189,6 +189,40 @@ def test_under_a_stepped_clock_two_runs_of_a_test_give_the_same_bytes(
         assert len({content.replace(b"first.", b"second.") for content in contents}) == 1, name
 
 
+def test_a_snapshot_shows_what_has_changed_and_is_written_on_demand(pytester: pytest.Pytester) -> None:
+    test = """
+        import pandas as pd
+        import lineagelog as ln
+
+        def test_lineage(lineagelog_store, lineagelog_snapshot):
+            with ln.Run(ln.Transform("load")):
+                raw = ln.Artifact(pd.DataFrame({"x": [1]}), key="raw.csv").save()
+            with ln.Run(ln.Transform("join"), params={"how": "HOW", "with": raw.uid}):
+                raw.load()
+                joined = ln.Artifact(pd.DataFrame({"x": [2]}), key="joined.csv").save()
+            with ln.Run(ln.Transform("plot")):
+                raw.load(), joined.load()
+                figure = ln.Artifact(pd.DataFrame({"x": [3]}), key="figure.csv").save()
+            lineagelog_snapshot(figure)
+        """
+    path = pytester.makepyfile(test.replace("HOW", "inner"))
+    options = ("-p", "no:cacheprovider", "-p", "no:xdist")
+    missing = pytester.runpytest_subprocess(*options)
+    missing.stdout.fnmatch_lines("*there is no snapshot*pytest --lineagelog-update*")
+    pytester.runpytest_subprocess(*options, "--lineagelog-update").assert_outcomes(passed=1)
+    (snapshot,) = (path.parent / "snapshots").rglob("*.txt")
+    assert snapshot.read_text() == (
+        "figure.csv\n  by plot: finished\n    joined.csv\n"
+        '      by join {"how": "inner", "with": "raw.csv"}: finished\n        raw.csv\n          by load: finished\n'
+        "    raw.csv (see above)\n"
+    )
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)
+    pytester.makepyfile(test.replace("HOW", "outer"))
+    changed = pytester.runpytest_subprocess(*options)
+    changed.assert_outcomes(failed=1)
+    changed.stdout.fnmatch_lines(['*-*"how": "inner"*', '*+*"how": "outer"*'])
+
+
 def test_loading_the_plugin_loads_nothing_else() -> None:
     code = (
         "import sys, pytest\nbefore = set(sys.modules)\nimport lineagelog.pytest_plugin\n"
