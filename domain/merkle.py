@@ -22,6 +22,9 @@ EMPTY_ROOT: Final = sha256(b"").digest()
 """Tree head of an empty log (RFC 6962 2.1)."""
 
 _NULL: Final = b"\xff\xff\xff\xff"
+_N_LENGTHS: Final = 1024
+# Nearly every column is shorter; writing its length anew would take a sixth of the time of a check.
+_LENGTHS: Final = tuple(length.to_bytes(4, "big") for length in range(_N_LENGTHS))
 
 Span: TypeAlias = tuple[int, int]
 """A subtree, by the index of its first leaf, from 0, and that of the leaf after its last."""
@@ -41,8 +44,9 @@ def encode_entry(columns: Sequence[str | int | None]) -> bytes:
         if value is None:
             parts.append(_NULL)
         else:
-            data = str(value).encode()
-            parts.append(len(data).to_bytes(4, "big"))
+            data = value.encode() if type(value) is str else str(value).encode()
+            length = len(data)
+            parts.append(_LENGTHS[length] if length < _N_LENGTHS else length.to_bytes(4, "big"))
             parts.append(data)
     return b"".join(parts)
 

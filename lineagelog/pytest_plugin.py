@@ -245,7 +245,7 @@ def assert_replay_agrees(store: Store) -> None:
     from lineagelog.adapters.log.verification import verify_log
 
     __tracebackhide__ = True
-    problems = verify_log(store.log.database).problems
+    problems = verify_log(store.log.database, replay=True).problems
     if problems:
         lines = [f"position {problem.position}: {problem.what}" for problem in problems]
         raise AssertionError("\n  ".join([f"the tables of {store.name} are not what its log says", *lines]))

@@ -615,12 +615,13 @@ class Store:
         checkpoint: str | os.PathLike[str] | SealedCheckpoint | None = None,
         keys: Sequence[str] = (),
         content: bool = False,
+        log_only: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> VerifyReport:
         """Check the log and the registries, and the stored content as well if asked to; see `lineagelog/audit.py`."""
         from lineagelog.audit import verify
 
-        return verify(self, checkpoint=checkpoint, keys=keys, content=content, progress=progress)
+        return verify(self, checkpoint=checkpoint, keys=keys, content=content, log_only=log_only, progress=progress)
 
     def check_storage(self, storage: storage_.Storage | str | None = None, *, content: bool = True) -> StorageReport:
         """Hold stored content against its record, and look for what belongs to no artifact; see `lineagelog/fixity.py`."""

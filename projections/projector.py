@@ -6,7 +6,7 @@ whether the operations run inside the append, in a rebuild, or in a view as of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -97,22 +97,31 @@ _FINISH_RUN: Final = Update(
 _MOVE_ARTIFACTS: Final = Update(schema.ARTIFACTS, ("transform_id",), ("run_id",))
 _MOVE_COLLECTIONS: Final = Update(schema.COLLECTIONS, ("transform_id",), ("run_id",))
 _INSERT_WORD: Final = Insert(schema.SEARCH_WORDS)
-_SEARCHED: Final = {
+SEARCHED: Final = {
     registry.table: (registry, [(name, registry.table.names.index(name)) for name in registry.search if name != "uid"])
     for registry in REGISTRIES.values()
 }
-_ADD_WORD: Final = {table: Insert(schema.SEARCH_WORDS, position_of=table) for table in _SEARCHED}
+"""The registry of each table whose rows are found by words, and the names and places of the columns that hold these."""
+
+_ADD_WORD: Final = {table: Insert(schema.SEARCH_WORDS, position_of=table) for table in SEARCHED}
 _DROP_WORD: Final = {
-    table: Delete(schema.SEARCH_WORDS, ("registry", "field", "word"), position_of=table) for table in _SEARCHED
+    table: Delete(schema.SEARCH_WORDS, ("registry", "field", "word"), position_of=table) for table in SEARCHED
 }
 _json: Final = msgspec.json.Encoder()
 
 
 def project(recorded: RecordedEvent) -> Sequence[Operation]:
     """Translate one event into row operations."""
+    operations = project_rows(recorded)
+    if not operations or operations[0][0].table not in SEARCHED:
+        return operations
+    return [*operations, *word_operations(recorded, *operations[0])]
+
+
+def project_rows(recorded: RecordedEvent) -> Sequence[Operation]:
+    """Translate one event into row operations, without those on the words by which its record is found."""
     handler = HANDLERS.get(type(recorded.fact))
-    operations = handler(recorded, recorded.fact) if handler is not None else ()
-    return [*operations, *_word_operations(recorded, *operations[0])] if operations else ()
+    return handler(recorded, recorded.fact) if handler is not None else ()
 
 
 def project_all(events: Sequence[RecordedEvent]) -> list[Operation]:
@@ -536,29 +545,26 @@ def _apply_changes(table: Table, e: RecordedEvent, changes: dict[str, Change]) -
     return statement, (*values, e.recorded_at, e.version, e.stream)
 
 
-def _word_operations(e: RecordedEvent, statement: Statement, row: tuple[Scalar, ...]) -> Iterator[Operation]:
+def word_operations(e: RecordedEvent, statement: Statement, row: tuple[Scalar, ...]) -> list[Operation]:
     """Keep the words by which a record is found: of the row that an event inserts, or of the fields that it changes."""
     table = statement.table
-    if table not in _SEARCHED:
-        return
-    registry, fields = _SEARCHED[table]
+    registry, fields = SEARCHED[table]
     if isinstance(statement, Insert):
-        for name, place in fields:
-            text = row[place]
-            if text:
-                for word in words_of(str(text)):
-                    yield _INSERT_WORD, (e.position, registry.name, name, word)
-        return
+        return [
+            (_INSERT_WORD, (e.position, registry.name, name, word))
+            for name, place in fields
+            if row[place]
+            for word in words_of(str(row[place]))
+        ]
+    operations: list[Operation] = []
     changes: dict[str, Change] = getattr(e.fact, "changes", {})
-    for name, _ in fields:
-        if name in changes:
-            before, after = (words_of(str(text or "")) for text in (changes[name].old, changes[name].new))
-            for word in before:
-                if word not in after:
-                    yield _DROP_WORD[table], (registry.name, name, word, e.stream)
-            for word in after:
-                if word not in before:
-                    yield _ADD_WORD[table], (registry.name, name, word, e.stream)
+    for name in (name for name, _ in fields if name in changes):
+        before, after = (words_of(str(text or "")) for text in (changes[name].old, changes[name].new))
+        gone = [word for word in before if word not in after]
+        new = [word for word in after if word not in before]
+        operations += [(_DROP_WORD[table], (registry.name, name, word, e.stream)) for word in gone]
+        operations += [(_ADD_WORD[table], (registry.name, name, word, e.stream)) for word in new]
+    return operations
 
 
 def _scalar(value: object, kind: str) -> Scalar:

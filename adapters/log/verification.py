@@ -11,13 +11,14 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from lineagelog.adapters.log.comparison import Comparison
 from lineagelog.adapters.log.database import Database
 from lineagelog.adapters.log.event_log import create_projections, missing_parts, read_table, to_recorded
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, TRIGGERS
@@ -29,12 +30,15 @@ from lineagelog.domain.values import parse_time
 from lineagelog.projections import schema
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader, Row
+from lineagelog.projections.registry import REGISTRIES
 from lineagelog.projections.table import Table, index_name
 
 MAX_PROBLEMS: Final = 20
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 """So far back a clock that is kept right may step between two events."""
-_BATCH: Final = 5_000
+_BATCH: Final = 1_000
+_PROGRESS: Final = 5_000
+_EVENTS: Final = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
 _RECORDED_AT: Final = EVENTS.names.index("recorded_at")
 _TOPIC: Final = EVENTS.names.index("topic")
 
@@ -45,10 +49,12 @@ class Problem(NamedTuple):
     Attributes:
         position: Position of the event concerned, `None` if it is not one event.
         what: What is wrong, in words.
+        subject: The record that the event is about: its registry, its uid and its key or name; `None` if nothing tells.
     """
 
     position: int | None
     what: str
+    subject: str | None = None
 
 
 class ClockAnomaly(NamedTuple):
@@ -93,6 +99,7 @@ def verify_log(
     *,
     checkpoint_sizes: Collection[int] = (),
     projections: bool = True,
+    replay: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Read the whole log in one consistent view and check it.
@@ -100,71 +107,105 @@ def verify_log(
     Args:
         database: Where it lies.
         checkpoint_sizes: Numbers of events that checkpoints speak of.
-        projections: Also replay the events and compare every row of every registry.
+        projections: Also compare every row of every registry with what the events say.
+        replay: Make the registries anew for that, which is otherwise done only to name what differs.
         progress: Called with the number of events done and of all.
     """
-    problems: list[Problem] = []
     consequences = _missing_protection(database)
-    with _replica(wanted=projections) as replica, database.snapshot() as snapshot:
+    existing = database.column_names()
+    comparable = not consequences and not any(missing_parts(table, existing) for table in schema.TABLES)
+    with database.snapshot() as snapshot:
         ((head_position, head_peaks, head_root, _),) = snapshot.read(READ_HEAD)
-        frontier, expected = Frontier(), 1
-        wanted = frozenset(checkpoint_sizes)
-        roots = {0: frontier.root().hex()} if 0 in wanted else {}
-        batch: list[RecordedEvent] = []
-        replayable = True
-        clock = _Clock()
-        unknown: Counter[str] = Counter()
-        sql = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
-        for row in _readable(snapshot.stream(sql), consequences):
-            *columns, stored_leaf = row
-            position = row[0]
-            if position != expected and len(problems) < MAX_PROBLEMS:
-                problems.append(
-                    Problem(expected, f"is missing or out of order: the next stored position is {position}")
-                )
-            expected = position + 1
-            leaf = leaf_hash(encode_entry(columns))
-            if leaf.hex() != stored_leaf and len(problems) < MAX_PROBLEMS:
-                problems.append(
-                    Problem(position, "was changed after it was recorded: its content does not give its leaf hash")
-                )
-            frontier.extend((leaf,))
-            clock.see(position, row[_RECORDED_AT])
-            if not is_known(row[_TOPIC]):
-                unknown[row[_TOPIC]] += 1
-            if frontier.size in wanted:
-                roots[frontier.size] = frontier.root().hex()
-            if replica is not None and replayable:
-                try:
-                    batch.append(to_recorded(tuple(columns)))
-                except LogCorruptError as exc:
-                    problems.append(Problem(position, f"cannot be read as an event: {exc.__cause__ or exc}"))
-                    replayable = False
-                if len(batch) >= _BATCH:
-                    replayable = _replay(replica, batch, consequences)
-            if progress is not None and frontier.size % _BATCH == 0:
-                progress(frontier.size, head_position)
+        comparison = Comparison(snapshot) if projections and comparable and not replay else None
+        chain, readable = _Chain(checkpoint_sizes), projections
+        stream = _readable(snapshot.stream(_EVENTS), consequences)
+        while rows := list(islice(stream, _BATCH)):
+            chain.extend(rows)
+            if readable:
+                batch = chain.decode(rows)
+                readable = batch is not None
+                if comparison is not None and (batch is None or not _follow(comparison, batch)):
+                    comparison = None
+            if progress is not None and chain.frontier.size % _PROGRESS == 0:
+                progress(chain.frontier.size, head_position)
         if progress is not None:
-            progress(frontier.size, head_position)
-        consequences += _compare_head(frontier, head_position, head_peaks, head_root, leaves_fit=not problems)
-        if replica is not None and replayable and _replay(replica, batch, consequences):
-            consequences += _compare_tables(replica, snapshot, database.column_names())
-    return Verification(
-        frontier.size, frontier.root().hex(), (*problems, *consequences), roots, tuple(clock.anomalies), unknown
-    )
+            progress(chain.frontier.size, head_position)
+        consequences += _compare_head(
+            chain.frontier, head_position, head_peaks, head_root, leaves_fit=not chain.problems
+        )
+        if readable and not (comparison is not None and _agrees(comparison)):
+            consequences += _differences(snapshot, existing)
+        problems = tuple(_named(snapshot, [*chain.problems, *consequences]))
+    size, root = chain.frontier.size, chain.frontier.root().hex()
+    return Verification(size, root, problems, chain.roots, tuple(chain.clock_anomalies), chain.unknown)
 
 
-class _Clock:
-    """Looks whether times go back from one event to the next."""
+class _Chain:
+    """Follows the events in their order: positions, leaf hashes, times, and the tree that grows over them."""
 
-    def __init__(self) -> None:
-        self.anomalies: list[ClockAnomaly] = []
-        self._before = ""
+    def __init__(self, checkpoint_sizes: Collection[int]) -> None:
+        self.frontier = Frontier()
+        self.problems: list[Problem] = []
+        self.clock_anomalies: list[ClockAnomaly] = []
+        self.unknown: Counter[str] = Counter()
+        self.roots = {0: self.frontier.root().hex()} if 0 in checkpoint_sizes else {}
+        self._sizes = sorted(checkpoint_sizes)
+        self._position = 0
+        self._recorded_at = ""
 
-    def see(self, position: int, recorded_at: str) -> None:
-        before, self._before = self._before, recorded_at
+    def extend(self, rows: list[Row]) -> None:
+        """Check some rows of the log."""
+        leaves = [leaf_hash(encode_entry(row[:-1])) for row in rows]
+        self._grow(leaves)
+        expected = range(self._position + 1, self._position + 1 + len(rows))
+        if [row[0] for row in rows] != [*expected] or [leaf.hex() for leaf in leaves] != [row[-1] for row in rows]:
+            self._blame(rows, leaves)
+        self._position = rows[-1][0]
+        times = [self._recorded_at, *(row[_RECORDED_AT] for row in rows)]
         # Text of one form is compared as it is; most events need no more.
-        if recorded_at >= before or len(self.anomalies) >= MAX_PROBLEMS:
+        if times != sorted(times):
+            for before, row in zip(times, rows, strict=False):
+                self._see(row[0], row[_RECORDED_AT], before)
+        self._recorded_at = times[-1]
+        for topic, n_events in Counter([row[_TOPIC] for row in rows]).items():
+            if not is_known(topic):
+                self.unknown[topic] += n_events
+
+    def decode(self, rows: list[Row]) -> list[RecordedEvent] | None:
+        """Read rows as events; `None` if one of them is none."""
+        events = []
+        for row in rows:
+            try:
+                events.append(to_recorded(row[:-1]))
+            except LogCorruptError as exc:
+                self.problems.append(Problem(row[0], f"cannot be read as an event: {exc.__cause__ or exc}"))
+                return None
+        return events
+
+    def _grow(self, leaves: list[bytes]) -> None:
+        start = self.frontier.size
+        for size in self._sizes:
+            if self.frontier.size < size <= start + len(leaves):
+                self.frontier.extend(leaves[self.frontier.size - start : size - start])
+                self.roots[size] = self.frontier.root().hex()
+        self.frontier.extend(leaves[self.frontier.size - start :])
+
+    def _blame(self, rows: list[Row], leaves: list[bytes]) -> None:
+        """Name the events that are wrong."""
+        expected = self._position + 1
+        for row, leaf in zip(rows, leaves, strict=True):
+            found = []
+            if row[0] != expected:
+                found.append(Problem(expected, f"is missing or out of order: the next stored position is {row[0]}"))
+            if leaf.hex() != row[-1]:
+                what = "was changed after it was recorded: its content does not give its leaf hash"
+                found.append(Problem(row[0], what))
+            self.problems += found[: max(0, MAX_PROBLEMS - len(self.problems))]
+            expected = row[0] + 1
+
+    def _see(self, position: int, recorded_at: str, before: str) -> None:
+        """Look whether the clock was set back."""
+        if recorded_at >= before or len(self.clock_anomalies) >= MAX_PROBLEMS:
             return
         try:
             is_far = parse_time(before) - parse_time(recorded_at) > CLOCK_TOLERANCE
@@ -172,7 +213,51 @@ class _Clock:
             # A time that is none was tampered with, which the leaf hash tells.
             return
         if is_far:
-            self.anomalies.append(ClockAnomaly(position, recorded_at, before))
+            self.clock_anomalies.append(ClockAnomaly(position, recorded_at, before))
+
+
+def _follow(comparison: Comparison, batch: list[RecordedEvent]) -> bool:
+    """Compare what events do with the registries. What was tampered with may fail in any way; a replay will say in which."""
+    try:
+        return comparison.follow(batch)
+    except StoreUnavailableError:
+        raise
+    except Exception:  # noqa: BLE001 - see above
+        return False
+
+
+def _agrees(comparison: Comparison) -> bool:
+    try:
+        return comparison.agrees()
+    except StoreUnavailableError:
+        raise
+    except StorageError:
+        return False
+
+
+def _named(reader: Reader, problems: list[Problem]) -> Iterator[Problem]:
+    """Say which record a problem is about, as far as the log or the registries still tell."""
+    for problem in problems:
+        subject = None
+        if problem.position is not None:
+            # Damaged tables may not even answer.
+            with suppress(StorageError):
+                subject = _subject(reader, problem.position)
+        yield problem._replace(subject=subject)
+
+
+def _subject(reader: Reader, position: int) -> str | None:
+    sql = f"SELECT stream FROM {EVENTS.name} WHERE position = ?"  # noqa: S608 - names from the schema only
+    streams = [stream for (stream,) in reader.read(sql, (position,))]
+    for registry in REGISTRIES.values():
+        table = registry.table
+        name = next(name for name in ("key", "name", "handle", "root", "uid") if name in table.names)
+        sql = f"SELECT uid, {name} FROM {table.name} WHERE position = ? OR id = ?"  # noqa: S608 - names from the schema only
+        for uid, known_as in reader.read(sql, (position, streams[0] if streams else "")):
+            text = f"{registry.name} {uid}" + (f" ({known_as})" if known_as and known_as != uid else "")
+            # Whoever tampered with the table may have written lines of his own into a name.
+            return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    return None
 
 
 def _readable(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:
@@ -217,19 +302,23 @@ def _compare_head(frontier: Frontier, position: int, peaks: str, root: str, *, l
     return problems
 
 
-@contextmanager
-def _replica(*, wanted: bool) -> Iterator[SQLiteDatabase | None]:
-    """Make an empty database for the replay, on disk, since a log may be larger than memory."""
-    if not wanted:
-        yield None
-        return
+def _differences(live: Reader, existing: Mapping[str, Collection[str]]) -> list[Problem]:
+    """Replay the events into an empty database, and name the rows in which the live tables differ from it."""
+    problems: list[Problem] = []
+    # On disk, since a log may be larger than memory.
     with tempfile.TemporaryDirectory(prefix="lineagelog-verify-") as folder:
         replica = SQLiteDatabase(Path(folder) / "replica.db", create=True)
         try:
             create_projections(replica)
-            yield replica
+            # What cannot be read of the events themselves has been reported.
+            rows = _readable(live.stream(_EVENTS), [])
+            while batch := [to_recorded(row[:-1]) for row in islice(rows, _BATCH)]:
+                if not _replay(replica, batch, problems):
+                    return problems
+            problems += _compare_tables(replica, live, existing)
         finally:
             replica.close()
+    return problems
 
 
 def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent], problems: list[Problem]) -> bool:
@@ -242,7 +331,6 @@ def _replay(replica: SQLiteDatabase, batch: list[RecordedEvent], problems: list[
     except Exception as exc:  # noqa: BLE001 - what was tampered with may fail in any way, and is to be reported, not to end the check
         problems.append(Problem(None, f"the events cannot be replayed, or contradict each other: {exc}"))
         return False
-    batch.clear()
     return True
 
 

@@ -109,13 +109,15 @@ def _cells(row: Row) -> tuple[Any, ...]:
     examples=(
         "prov verify",
         "prov verify --content",
+        "prov verify --log-only",
         "prov verify --checkpoint checkpoint.txt --json",
         "prov verify --checkpoint checkpoint.txt --key VERIFIER_KEY",
     ),
-    json="one object: `ok`, `n_events`, `root`, `first_bad_position`, `problems` (a list of `position` and `what`), `sealed_up_to` "
-    "(last event that a checkpoint from outside the store vouches for, or null), `checkpoints` (a list of `source`, `size`, "
-    "`root`, `key`, `outside`, `agrees`), `not_checked` (a list of texts), `clock_anomalies` (a list of "
-    "`position`, `recorded_at`, `before`), `content` (a list of the objects of `prov storage check --json`, or null).",
+    json="one object: `ok`, `n_events`, `root`, `first_bad_position`, `problems` (a list of `position`, `what`, and `subject`, the "
+    "record that is concerned, or null), `sealed_up_to` (last event that a checkpoint from outside the store vouches for or null), "
+    "`checkpoints` (a list of `source`, `size`, `root`, `key`, `outside`, `agrees`), `not_checked` (a list of texts), "
+    "`clock_anomalies` (a list of `position`, `recorded_at`, `before`), `content` (a list of the objects of "
+    "`prov storage check --json`, or null).",
 )
 def verify(
     call: Call,
@@ -134,6 +136,10 @@ def verify(
     content: Annotated[
         bool, typer.Option("--content", help="Also read the stored content of all artifacts, as `prov storage check`.")
     ] = False,
+    log_only: Annotated[
+        bool,
+        typer.Option("--log-only", help="Leave the registries unchecked; what is shown may not be what the log says."),
+    ] = False,
 ) -> None:
     """Check that nothing was altered.
 
@@ -146,7 +152,9 @@ def verify(
     from lineagelog.progress import event_progress
 
     with call.store() as store, event_progress("verify") as progress:
-        report = store.verify(checkpoint=checkpoint, keys=key or (), content=content, progress=progress)
+        report = store.verify(
+            checkpoint=checkpoint, keys=key or (), content=content, log_only=log_only, progress=progress
+        )
     if call.out.json:
         call.out.object(
             {
@@ -154,7 +162,7 @@ def verify(
                 "n_events": report.n_events,
                 "root": report.root,
                 "first_bad_position": report.first_bad_position,
-                "problems": [{"position": problem.position, "what": problem.what} for problem in report.problems],
+                "problems": [problem._asdict() for problem in report.problems],
                 "sealed_up_to": report.sealed_up_to,
                 "checkpoints": [
                     {

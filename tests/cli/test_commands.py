@@ -366,26 +366,41 @@ def test_verify_says_that_all_is_well(prov: Any, story_on_each: Any, head: Calla
 
 def test_verify_finds_a_changed_event_and_has_an_exit_code_of_its_own(prov: Any, story_on_each: Any) -> None:
     with Store.open("mydata") as store, store.log.database.write() as transaction:
+        ((position, uid, key),) = transaction.read("SELECT position, uid, key FROM artifacts ORDER BY position LIMIT 1")
+        forge = f"UPDATE events SET reason = 'forged' WHERE position = {position}"
         if store.log.database.dialect == "sqlite":
             triggers = [
                 row for row in transaction.read("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'") if row[1]
             ]
             for name, _ in triggers:
                 transaction.execute(f"DROP TRIGGER {name}")
-            transaction.execute("UPDATE events SET reason = 'forged' WHERE position = 5")
+            transaction.execute(forge)
             for _, sql in triggers:
                 transaction.execute(sql)
         else:
             transaction.execute("ALTER TABLE events DISABLE TRIGGER USER")
-            transaction.execute("UPDATE events SET reason = 'forged' WHERE position = 5")
+            transaction.execute(forge)
             transaction.execute("ALTER TABLE events ENABLE TRIGGER USER")
     result = prov("verify", "--json")
     assert result.code == exits.DAMAGED
     assert result.object["ok"] is False
-    assert result.object["first_bad_position"] == 5
+    assert result.object["first_bad_position"] == position
     text = prov("verify", "-q")
     assert text.code == exits.DAMAGED
-    assert "PROBLEM: event 5" in text.out
+    assert f"PROBLEM: event {position} was changed" in text.out
+    (problem,) = (one for one in result.object["problems"] if one["position"] == position)
+    assert problem["subject"] == f"Artifact {uid} ({key})"
+    assert f"; it is about {problem['subject']}\n" in text.out
+
+
+def test_verify_of_the_log_alone_says_what_it_left_out(prov: Any, story_on_each: Any) -> None:
+    with Store.open("mydata") as store, store.log.database.write() as transaction:
+        transaction.execute("UPDATE artifacts SET description = 'forged'")
+    result = prov("verify", "--log-only")
+    assert result.code == exits.DONE
+    assert "registries are what" not in result.out
+    assert "NOT CHECKED: the registries" in result.out
+    assert prov("verify").code == exits.DAMAGED
 
 
 def test_checkpoint_finds_a_log_of_another_store(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
