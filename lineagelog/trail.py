@@ -25,10 +25,11 @@ from lineagelog.domain.collection import CollectionRegistered
 from lineagelog.domain.errors import InvalidValueError, RecordNotFoundError, UserNotFoundError
 from lineagelog.domain.event import TOPICS, Change, Event, RecordedEvent, UnknownEvent
 from lineagelog.domain.ids import is_base62
+from lineagelog.domain.policy import AttemptRefused
 from lineagelog.domain.run import RunUpdated
 from lineagelog.domain.values import parse_time, time_text
 from lineagelog.projections import schema
-from lineagelog.projections.rows import RowDict, find_one
+from lineagelog.projections.rows import RowDict, find_in, find_one
 from lineagelog.projections.table import Table
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ _STORED_AS_DEFAULT: Final = "storage.made_default.1"
 _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "user.registered.1": ("name", "email"),
     "login.failed.1": ("handle", "why"),
-    "attempt.refused.1": ("attempt", "registry", "uid", "why"),
+    "attempt.refused.1": ("attempt", "why"),
     "storage.registered.1": ("type", "root"),
     "storage.made_default.1": ("storage",),
     "transform.registered.1": ("type", "version", "description"),
@@ -178,7 +179,7 @@ def trail(
         store: The store.
         who: Handle of the user who did it.
         what: Kind of event: `ArtifactRegistered`, `artifact.registered`, or `artifact` for all about artifacts.
-        record: Uid of the record it is about, or its beginning.
+        record: Uid of the record it is about, or its beginning; attempts that were refused are among it.
         run: Uid of the run it happened in, or its beginning.
         since: At this time or later.
         until: Before this time.
@@ -193,10 +194,10 @@ def trail(
         MultipleRecordsError: More than one record has a uid that begins so.
         InvalidValueError: There is no such kind of event, or a time has no time zone.
     """
-    conditions = {
+    conditions: dict[str, Any] = {
         "actor": _user_id(store, who) if who is not None else None,
         "topic": _topic(what) if what is not None else None,
-        "stream": _record_id(store, record) if record is not None else None,
+        **(_about(store, record) if record is not None else {}),
         "run": _run_id(store, run) if run is not None else None,
         "since": time_text(since) if since is not None else None,
         "until": time_text(until) if until is not None else None,
@@ -262,10 +263,15 @@ def _entries(store: Store, events: list[RecordedEvent]) -> Iterator[Entry]:
                     want(schema.ULABELS, "name", value)
                     want(schema.RECORDS, "name", value)
     named = {table: _names(store, table, name, ids) for table, (name, ids) in wanted.items()}
+    refused = _refused(store, [event.fact for event in events])
 
     for event in events:
         subject = _subject(event)
+        kind = subject[0] if subject is not None else None
         uid, key = named[subject[1]].get(event.stream, (None, None)) if subject is not None else (None, None)
+        if isinstance(event.fact, AttemptRefused) and event.fact.registry is not None:
+            kind, uid = event.fact.registry, event.fact.uid
+            key = refused.get((kind, uid))
         _, who = named[schema.USERS].get(event.actor, (None, None)) if event.actor is not None else (None, None)
         run_uid, _ = named[schema.RUNS].get(event.run, (None, None)) if event.run is not None else (None, None)
         yield Entry(
@@ -274,7 +280,7 @@ def _entries(store: Store, events: list[RecordedEvent]) -> Iterator[Entry]:
             who=who,
             event=type(event.fact).__name__ if not isinstance(event.fact, UnknownEvent) else event.topic,
             topic=event.topic,
-            kind=subject[0] if subject is not None else None,
+            kind=kind,
             uid=uid,
             key=key,
             run=run_uid,
@@ -300,6 +306,20 @@ def _details(fact: Event, named: Mapping[Table, Mapping[str, tuple[str, str | No
             value = known_as if isinstance(value, list) else known_as[0]
         details[field] = msgspec.to_builtins(value)
     return details
+
+
+def _refused(store: Store, facts: Iterable[Event]) -> dict[tuple[str | None, str | None], str | None]:
+    """Read what people call the records of refused attempts, which the facts know by their uids."""
+    wanted: dict[str, set[str]] = {}
+    for fact in facts:
+        if isinstance(fact, AttemptRefused) and fact.registry and fact.registry in _BY_REGISTRY and fact.uid:
+            wanted.setdefault(fact.registry, set()).add(fact.uid)
+    found: dict[tuple[str | None, str | None], str | None] = {}
+    for registry, uids in wanted.items():
+        _, table, name = _BY_REGISTRY[registry]
+        for row in find_in(store.log.database, table, "uid", sorted(uids)):
+            found[registry, row["uid"]] = row[name]
+    return found
 
 
 def _names(store: Store, table: Table, name: str, ids: Iterable[str]) -> dict[str, tuple[str, str | None]]:
@@ -404,13 +424,15 @@ def _user_id(store: Store, handle: str) -> str:
     return str(row["id"])
 
 
-def _record_id(store: Store, uid: str) -> str:
+def _about(store: Store, uid: str) -> dict[str, Any]:
+    """Select what happened to a record, and what was refused to be done to it, which stands in the stream of the store."""
     from lineagelog.finding import find_record
 
     # The store has no registry of its own, yet things happen to it.
     if uid == store.uid:
-        return store.id
-    return find_record(store, uid).id
+        return {"stream": store.id}
+    record = find_record(store, uid)
+    return {"stream": record.id, "mentioned": (store.id, AttemptRefused.topic, f'"{record.uid}"')}
 
 
 def _run_id(store: Store, uid: str) -> str:

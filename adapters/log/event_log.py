@@ -30,6 +30,11 @@ _REBUILD_BATCH: Final = 5_000
 _ENVELOPE: Final = (
     "SELECT position, event_id, stream, version, topic, recorded_at, actor, run, reason, context, payload FROM events"
 )
+# Both halves are found by the index of streams; an OR would read every event. LIKE takes upper for lower case on one database.
+_MENTIONED: Final = (
+    "SELECT position FROM events WHERE stream = ? UNION ALL "
+    "SELECT position FROM events WHERE stream = ? AND topic = ? AND replace(payload, ?, '') <> payload"
+)
 
 
 class Head(NamedTuple):
@@ -144,6 +149,7 @@ class EventLog:
         up_to: int | None = None,
         event_id: str | None = None,
         stream: str | None = None,
+        mentioned: tuple[str, str, str] | None = None,
         actor: str | None = None,
         run: str | None = None,
         topic: str | None = None,
@@ -160,6 +166,8 @@ class EventLog:
             up_to: Only events up to this position.
             event_id: Only the event with this id.
             stream: Only events about this record.
+            mentioned: Beside those of `stream`, events of another stream, with this topic, whose payload holds this text: stream,
+                topic and text.
             actor: Only events by this user.
             run: Only events in this run.
             topic: Only events whose topic is this or begins with it and a full stop.
@@ -173,7 +181,7 @@ class EventLog:
         conditions: tuple[tuple[str, Scalar], ...] = (
             ("position <= ?", up_to),
             ("event_id = ?", event_id),
-            ("stream = ?", stream),
+            ("stream = ?", stream if mentioned is None else None),
             ("actor = ?", actor),
             ("run = ?", run),
             ("recorded_at >= ?", since),
@@ -183,6 +191,9 @@ class EventLog:
         for condition, value in conditions:
             if value is not None:
                 sql, values = f"{sql} AND {condition}", [*values, value]
+        if mentioned is not None:
+            sql = f"{sql} AND position IN ({_MENTIONED})"
+            values += [stream, *mentioned]
         if topic is not None:
             sql = f"{sql} AND (topic = ? OR substr(topic, 1, {len(topic) + 1}) = ?)"
             values += [topic, f"{topic}."]

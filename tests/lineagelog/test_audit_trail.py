@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import secrets
 from collections.abc import Callable
 from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pandas as pd
@@ -25,8 +27,9 @@ from lineagelog.domain.errors import (
     UnknownFormatError,
     UserNotFoundError,
 )
-from lineagelog.domain.event import TOPICS
+from lineagelog.domain.event import TOPICS, Change
 from lineagelog.domain.store import ExportMade
+from lineagelog.domain.transform import TransformUpdated
 from lineagelog.store import Store
 
 NASTY = [
@@ -157,6 +160,47 @@ def test_every_form_holds_the_same(store: Store, edited: Any, tmp_path: Path) ->
     with pytest.raises(UnknownFormatError, match="csv, html, parquet"):
         store.audit().write(tmp_path / "trail.pdf")
     assert not (tmp_path / "trail.pdf").exists()
+
+
+def test_a_thousand_random_changes_read_back_field_by_field(sqlite_store: Store, tmp_path: Path) -> None:
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    random = Random(seed)
+    letters = [*"=+-@'\"<>&;,\t\n |", *"äé数🧪\u202e\u2028\x1b", *"abc 123"]
+
+    def value() -> Any:
+        text = "".join(random.choices(letters, k=random.randint(0, 12)))
+        return random.choice([None, text, random.random(), -random.randint(0, 99), {text: [text]}, True])
+
+    transform = sqlite_store.Transform("changed").save()
+    sqlite_store.append(
+        [
+            sqlite_store.new_event(
+                TransformUpdated(changes={"mood": Change(value(), value())}),
+                transform.id,
+                version,
+                reason=str(value()),
+            )
+            for version in range(2, 1002)
+        ]
+    )
+    # A field without a column, so that any value may follow any other.
+    trail = sqlite_store.audit(field="mood")
+    expected = [list(texts_of(row)) for row in trail]
+    assert len(expected) == 1000
+    for name in ("trail.html", "trail.csv", "trail.parquet"):
+        trail.write(tmp_path / name)
+    table = _Table()
+    table.feed((tmp_path / "trail.html").read_text())
+    assert table.rows[1:] == expected
+    with (tmp_path / "trail.csv").open(newline="") as file:
+        cells = list(csv.reader(file))[1:]
+    for row, texts in zip(cells, expected, strict=True):
+        assert [cell in (text or "", f"'{text}") for cell, text in zip(row, texts, strict=True)] == [True] * len(
+            COLUMNS
+        )
+    parquet = pq.read_table(tmp_path / "trail.parquet").to_pylist()
+    assert [[row[name] for name in COLUMNS[2:]] for row in parquet] == [row[2:] for row in expected]
 
 
 def test_a_report_that_is_written_is_an_event_as_any_export(

@@ -159,7 +159,12 @@ def test_who_tries_to_use_deleted_content_is_on_record_once(store: Store, strict
             attempt="use of deleted content", why="it was deleted for good", registry="Artifact", uid=artifact.uid
         )
     entry = next(store.trail(what="AttemptRefused"))
-    assert (entry.who, entry.details["uid"]) == ("ana", artifact.uid)
+    assert (entry.who, entry.kind, entry.uid, entry.key) == ("ana", "Artifact", artifact.uid, artifact.key)
+    # Whoever asks what happened to the record learns what was refused as well, and nothing of other records.
+    happened = [row.event for row in store.audit(record=artifact.uid)]
+    assert happened[-4:] == ["ArtifactDeleted", *["AttemptRefused"] * 3]
+    assert happened.count("AttemptRefused") == 3
+    assert "AttemptRefused" not in [row.event for row in store.audit(record=strict[1].uid)]
 
 
 def test_the_command_line_asks_for_reasons_too(
