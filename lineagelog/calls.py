@@ -342,7 +342,11 @@ def _origin(function: Callable[..., Any]) -> str:
         return "interactive"
     if module not in ("__main__", "__mp_main__"):
         return module
-    file = getattr(sys.modules.get(module), "__file__", None)
+    main = sys.modules.get(module)
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    # Run by `python -m`, a function is the one that other code imports.
+    if spec is not None and spec.name != "__main__":
+        return str(spec.name)
     return Path(file).name if file is not None else "interactive"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Final, TextIO
 
 from lineagelog.preferences import settings
@@ -48,7 +49,9 @@ def _say(mark: str, text: str, *, level: int) -> None:
     if stream is not None:
         # A description in it may have been written by somebody else.
         shown = clean(text, keep="\n")
-        print(f"{mark} {shown}", file=stream)
+        # The terminal may be gone and a pipe have no reader: nobody's work ends because a message is not read.
+        with suppress(OSError, ValueError):
+            print(f"{mark} {shown}", file=stream)
 
 
 def _stream(level: int) -> TextIO | None:

@@ -267,7 +267,7 @@ class Run(AnnotatedRecord):
         fact = RunFailed(
             finished_at=time_text(clock.now()),
             error_type=type(error).__qualname__,
-            message=_clean(_told(lambda: str(error))[: 2 * _MAX_TRACEBACK])[:_MAX_TRACEBACK],
+            message=_clean(_told(lambda: _said_by(error))[: 2 * _MAX_TRACEBACK])[:_MAX_TRACEBACK],
             traceback=_clean(text),
         )
         return self._end(fact)
@@ -580,6 +580,12 @@ def _told(tell: Callable[[], str]) -> str:
         return tell()
     except Exception as exc:  # noqa: BLE001 - what an error says of itself is code of whoever wrote it
         return f"(it cannot be told: {type(exc).__qualname__})"
+
+
+def _said_by(error: BaseException) -> str:
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return f"exit code {int(error.code)}"
+    return str(error)
 
 
 def _clean(text: str) -> str:

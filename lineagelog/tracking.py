@@ -1,7 +1,7 @@
 """`track()` and `finish()`: a script or notebook records itself.
 
 The run that `track()` starts holds for the whole process. It ends at `finish()`; without it at the end of the process: as failed
-after an uncaught exception or `sys.exit` with a status other than 0, as aborted after an interrupt, else as finished.
+after an uncaught exception or an exit code other than 0, as aborted after an interrupt, else as finished.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
 
 from lineagelog import current, message
 from lineagelog.adapters.transcript import Listener, Transcript
@@ -32,17 +32,22 @@ from lineagelog.store import Store
 from lineagelog.transform import Transform
 
 if TYPE_CHECKING:
+    from lineagelog.adapters.ending import MainModule
     from lineagelog.notebook import FollowedNotebook
     from lineagelog.project import Project
+    from lineagelog.typed import FollowedPrompt
 
-_hooks_installed = False
+_main_module: MainModule | None = None
+"""Tells at the end of the process how that came."""
 _run_pid: int | None = None
 """The process that started the run of `track()`. A forked child saves into that run, but only its own process ends it."""
 _listener: Listener | None = None
 """Keeps what the script prints while its run lasts."""
 _notebook: FollowedNotebook | None = None
 """Follows the notebook whose cells are the run."""
-_exit_status: list[Any] = []
+_prompt: FollowedPrompt | None = None
+"""Follows the prompt whose lines are the run."""
+_TERMINATING: Final = (signal.SIGTERM, signal.SIGHUP)
 _ABORT_TIMEOUT_S = 5.0
 
 
@@ -82,7 +87,7 @@ def track(
     """
     from lineagelog.adapters import environment, git, script
 
-    global _run_pid, _listener, _notebook
+    global _run_pid, _listener, _notebook, _prompt
     if isinstance(transform, str):
         uid, transform = transform, None
     target = store if store is not None else current.current_store()
@@ -93,11 +98,11 @@ def track(
     if transform is None:
         stem = check_uid(uid) if uid is not None else None
         code = script.running_code(sys._getframe(1).f_globals, file)
-        if code.path is None and code.source_bytes is None:
+        if code.kind == "unknown":
             raise InvalidValueError(
                 "track()",
-                "finds no script or notebook: this is an interactive session. Pass what runs: "
-                'ln.track(ln.Transform(key="my analysis", type="notebook"))',
+                "finds no script, notebook or prompt: Python is a part of another program here, or of a worker process. Pass "
+                'what runs: ln.track(ln.Transform(key="my analysis"))',
             )
         kind = "notebook" if code.notebook is not None else "script"
         transform = target.Transform(code.key, type=kind, description=code.title, uid=stem)
@@ -131,7 +136,9 @@ def track(
             run._save_diff(patch)
     action = "created" if transform._is_new else "using"
     message.info(f"{action} Transform(uid={transform.uid!r}, key={transform.key!r})")
-    if transform._is_new and transform.version_number and uid is None and code is not None:
+    if code is not None and code.lacks_source is not None:
+        message.warn(f"the run has no source: {code.key} {code.lacks_source}")
+    elif transform._is_new and transform.version_number and uid is None and code is not None:
         message.hint(
             f"it is version {transform.version_number + 1} of a {code.kind} of this name; if it is another, give each a family "
             f"of its own: ln.track({new_uid(TRANSFORM_STEM_LENGTH)!r})"
@@ -141,6 +148,10 @@ def track(
         from lineagelog.notebook import FollowedNotebook
 
         _notebook = FollowedNotebook(script.ipython_shell(), code, file)
+    if code is not None and code.kind == "prompt":
+        from lineagelog.typed import FollowedPrompt
+
+        _prompt = FollowedPrompt(code)
     if code is not None and code.kind == "script" and (settings.keep_log if log is None else log):
         # A log may be stored when the process ends, and this, which storage needs, can no longer be imported then.
         import_module("concurrent.futures.thread")
@@ -203,6 +214,7 @@ def _end_as(run: Run, error: BaseException | None, *, report: bool = False) -> N
     """End the run as an error, or its absence, says; if it is a notebook's, as one of what the notebook says now."""
     global _notebook
     notebook, _notebook = _notebook, None
+    _keep_typed(run)
     if notebook is not None and error is None and not report:
         error = notebook.broken_off_by
     if notebook is None:
@@ -226,6 +238,14 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     return file
 
 
+def _keep_typed(run: Run) -> None:
+    """Make the run one of what was typed, if it is one of a prompt."""
+    global _prompt
+    prompt, _prompt = _prompt, None
+    if prompt is not None:
+        prompt.leave(run)
+
+
 def _keep_log(run: Run) -> None:
     """Save what the script has printed; a log that cannot be saved keeps no run from its end."""
     global _listener
@@ -242,39 +262,20 @@ def _keep_log(run: Run) -> None:
 
 
 def _install_hooks() -> None:
-    from lineagelog.adapters.script import in_kernel
+    from lineagelog.adapters.ending import MainModule
+    from lineagelog.adapters.script import is_interactive
 
-    global _hooks_installed
-    if _hooks_installed:
+    global _main_module
+    if _main_module is not None:
         return
-    _hooks_installed = True
+    # At a prompt and in a notebook errors end a line or a cell, not the process.
+    _main_module = MainModule(watch=not is_interactive())
     atexit.register(_at_exit)
-    previous_hook = sys.excepthook
-
-    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        _end(error)
-        previous_hook(kind, error, trace)
-        if issubclass(kind, KeyboardInterrupt):
-            # Python ends by the signal itself, as shells expect, if an interrupt was the last thing that text compiled in this
-            # process had to say; what was imported to end the run has compiled some since.
-            with suppress(KeyboardInterrupt):
-                exec("raise KeyboardInterrupt")  # noqa: S102
-
-    sys.excepthook = on_exception
-    previous_exit = sys.exit
-
-    def on_exit(status: Any = None) -> NoReturn:
-        # The interpreter tells nobody about SystemExit: neither the hook for exceptions nor that for the end sees it. It
-        # may still be caught on its way up, so the run ends only when the process does. In another thread it ends only that.
-        # In a notebook it ends only the cell.
-        if not in_kernel() and threading.current_thread() is threading.main_thread():
-            _exit_status[:] = [status]
-        previous_exit(status)
-
-    sys.exit = on_exit
-    on_main_thread = threading.current_thread() is threading.main_thread()
-    if on_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_terminate)
+    if threading.current_thread() is threading.main_thread():
+        for number in _TERMINATING:
+            # Who handles a signal, or ignores it as `nohup` does, goes on doing so.
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, _on_terminate)
 
 
 def _on_terminate(number: int, _frame: FrameType | None) -> None:
@@ -284,11 +285,13 @@ def _on_terminate(number: int, _frame: FrameType | None) -> None:
     if run is not None and _run_pid == os.getpid():
         current.set_process_run(None)
         # The signal may have come in the middle of a write: this thread, which holds its locks, would wait for itself for ever.
-        ending = threading.Thread(target=_abort, args=(run, "SIGTERM"), daemon=True)
+        ending = threading.Thread(target=_abort, args=(run, signal.Signals(number).name), daemon=True)
         ending.start()
         ending.join(_ABORT_TIMEOUT_S)
         if ending.is_alive():
-            message.warn("the run could not be ended on record: SIGTERM came in the middle of a write")
+            message.warn(
+                f"the run could not be ended on record: {signal.Signals(number).name} came in the middle of a write"
+            )
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
@@ -296,13 +299,20 @@ def _on_terminate(number: int, _frame: FrameType | None) -> None:
 def _abort(run: Run, why: str) -> None:
     try:
         _keep_log(run)
+        _keep_typed(run)
         run.abort(why)
     except LineageLogError as exc:
         message.warn(f"the run could not be ended on record: {exc}")
 
 
 def _at_exit() -> None:
-    _end(SystemExit(_exit_status[0]) if _exit_status else None)
+    error = _main_module.left_by() if _main_module is not None else None
+    _end(error)
+    if isinstance(error, KeyboardInterrupt):
+        # Python ends by the signal itself, as shells expect, if an interrupt was the last thing that text compiled in this
+        # process had to say; what was imported to end the run has compiled some since.
+        with suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")  # noqa: S102
 
 
 def _end(error: BaseException | None) -> None:

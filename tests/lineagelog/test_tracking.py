@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,11 +138,22 @@ def test_an_exception_makes_the_run_failed_with_its_traceback(store: Store, run_
     assert "ZeroDivisionError" in done.stderr, "the exception must still be shown"
 
 
-def test_an_exit_with_an_error_makes_the_run_failed(sqlite_store: Store, run_script: RunScript) -> None:
+def test_an_exit_code_makes_the_run_failed_or_finished(sqlite_store: Store, run_script: RunScript) -> None:
     run_script(TRACK + "    import sys\n    sys.exit('no input')\n", name="a.py", returncode=1)
-    run_script(TRACK + "    import sys\n    sys.exit(3)\n", name="b.py", returncode=3)
-    run_script(TRACK + "    import sys\n    sys.exit()\n", name="c.py")
-    assert [run.status for run in sqlite_store.Run.all()] == ["failed", "failed", "finished"]
+    run_script(TRACK + "    raise SystemExit(3)\n", name="b.py", returncode=3)
+    run_script(TRACK + "    exit()\n", name="c.py")
+    text, code, none = sqlite_store.Run.all()
+    assert (text.status, text.error_type, text.error_message) == ("failed", "SystemExit", "no input")
+    assert (code.status, code.error_type, code.error_message) == ("failed", "SystemExit", "exit code 3")
+    assert none.status == "finished"
+
+
+def test_an_error_whose_text_cannot_be_made_ends_the_run(sqlite_store: Store, run_script: RunScript) -> None:
+    error = "class Broken(Exception):\n        def __str__(self):\n            return 1 / 0\n"
+    run_script(f"{TRACK}    {error}    raise Broken\n", returncode=1)
+    run = sqlite_store.Run.get()
+    assert (run.status, run.error_type) == ("failed", "Broken")
+    assert "ZeroDivisionError" in (run.error_message or "")
 
 
 def test_an_exit_of_another_thread_is_not_that_of_the_run(sqlite_store: Store, run_script: RunScript) -> None:
@@ -155,8 +167,8 @@ def test_an_exit_of_another_thread_is_not_that_of_the_run(sqlite_store: Store, r
 
 @pytest.mark.parametrize(
     ("number", "name", "returncode"),
-    [(signal.SIGINT, "SIGINT", -signal.SIGINT), (signal.SIGTERM, "SIGTERM", -signal.SIGTERM)],
-    ids=["SIGINT", "SIGTERM"],
+    [(number, number.name, -number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
 def test_an_interrupt_makes_the_run_aborted(
     sqlite_store: Store,
@@ -170,6 +182,18 @@ def test_an_interrupt_makes_the_run_aborted(
     assert interrupt(process, number) == returncode
     run = sqlite_store.Run.get()
     assert (run.status, run.error_type) == ("aborted", name)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_a_signal_handler_of_the_scripts_own_decides(
+    sqlite_store: Store, start_script: StartScript, interrupt: Interrupt, first: bool
+) -> None:
+    handler = "\n    import signal, sys\n    signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+    wait = "    import time\n    print('ready', flush=True)\n    time.sleep(60)\n"
+    process = start_script("    pass" + handler + TRACK + wait if first else TRACK + handler + wait)
+    assert interrupt(process, signal.SIGTERM) == 9
+    run = sqlite_store.Run.get()
+    assert (run.status, run.error_message) == ("failed", "exit code 9")
 
 
 def test_a_termination_in_the_middle_of_a_write_ends_the_process(store: Store, start_script: StartScript) -> None:
@@ -315,18 +339,32 @@ def test_a_script_without_a_store_says_how_to_make_one(run_script: RunScript, tm
     assert "prov init" in done.stderr
 
 
-def test_code_that_has_no_file_needs_a_transform(sqlite_store: Store, script_environment: dict[str, str]) -> None:
-    import sys
+def test_code_that_has_no_file(sqlite_store: Store, script_environment: dict[str, str]) -> None:
+    code = "import lineagelog as ln; ln.track()"
+    told = []
+    for arguments, typed in ((["-c", code], None), (["-"], code)):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            input=typed,
+            capture_output=True,
+            text=True,
+            env=script_environment,
+            check=True,
+        )
+        told.append("! the run has no source: python - came through a pipe" in done.stderr)
+    assert told == [False, True]
+    command, piped = sqlite_store.Run.all()
+    assert (command.transform.key, command.transform.source_code) == ("python -c", code)
+    assert (piped.transform.key, piped.transform.hash, piped.status) == ("python -", None, "finished")
 
-    done = subprocess.run(
-        [sys.executable, "-c", "import lineagelog as ln; ln.track()"],
-        capture_output=True,
-        text=True,
-        env=script_environment,
-    )
-    assert done.returncode == 1
-    assert "interactive session" in done.stderr
-    assert not sqlite_store.Run.all()
+
+def test_what_was_changed_after_it_had_started_is_not_kept_as_what_ran(
+    sqlite_store: Store, run_script: RunScript
+) -> None:
+    edit = "import pathlib\np = pathlib.Path(__file__)\np.write_text('x = 1\\n' + p.read_text())\n"
+    done = run_script(f"{edit}import lineagelog as ln\nln.track()\n")
+    assert "! the run has no source: script.py was changed after it had started" in done.stderr
+    assert sqlite_store.Run.get().transform.hash is None
 
 
 def test_track_takes_a_transform_or_a_uid_only(sqlite_store: Store) -> None:
@@ -424,7 +462,9 @@ def test_a_failed_run_has_its_log_and_a_silent_one_none(sqlite_store: Store, run
     run_script("import lineagelog as ln\nln.track(log=False)\nprint('unheard')\n")
     failed, silent, unheard = sqlite_store.Run.all()
     assert failed.log is not None
-    assert failed.log.load() == "so far\n"
+    kept = failed.log.load()
+    assert kept.startswith("so far\nTraceback")
+    assert kept.endswith("ZeroDivisionError: division by zero\n"), "nothing of the project itself"
     assert (failed.status, silent.log, unheard.log) == ("failed", None, None)
 
 
