@@ -17,10 +17,12 @@ class Prompt:
     """The prompt of this process, from the line that is at work now on; of IPython from its first line on."""
 
     def __init__(self) -> None:
-        self._shell: Any = ipython_shell()
+        shell: Any = ipython_shell()
+        # IPython takes its history apart before the process ends.
+        self._cells: list[str] | None = getattr(getattr(shell, "history_manager", None), "input_hist_raw", None)
         self._editor: ModuleType | None = None
         self._since = 0
-        if self._shell is None and os.isatty(0) and os.isatty(1):
+        if shell is None and os.isatty(0) and os.isatty(1):
             # Without a terminal Python asks no editor, and whatever one holds is of another session.
             self._editor = max(filter(None, map(sys.modules.get, _EDITORS)), key=_length, default=None)
         if self._editor is not None:
@@ -32,15 +34,15 @@ class Prompt:
     @property
     def is_kept(self) -> bool:
         """Something keeps what is typed."""
-        return self._shell is not None or self._editor is not None
+        return self._cells is not None or self._editor is not None
 
     def typed(self) -> str | None:
         """Return what was typed, or `None` if nothing has kept it.
 
         Answers to `input()` stand among the lines of plain Python, and a line that was repeated at once stands there once.
         """
-        if self._shell is not None:
-            lines = [source.rstrip("\n") for source in self._shell.history_manager.input_hist_raw if source.strip()]
+        if self._cells is not None:
+            lines = [source.rstrip("\n") for source in self._cells if source.strip()]
         elif self._editor is not None:
             lines = [
                 self._line(number).rstrip("\n") for number in range(max(self._since, 1), _length(self._editor) + 1)

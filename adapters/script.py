@@ -148,8 +148,8 @@ class _Module(NamedTuple):
             name, file = spec.name, (spec.origin if spec.has_location else file)
         is_main = namespace.get("__name__") == "__main__"
         known = isinstance(name, str) and name not in ("__main__", "__mp_main__")
-        # Of what came through standard input it is "<stdin>".
-        is_path = isinstance(file, str) and not file.startswith("<")
+        # Of what came through standard input it is "<stdin>"; the prompt of Python 3.13 lends its own module to what is typed.
+        is_path = isinstance(file, str) and not file.startswith("<") and name != "_pyrepl.__main__"
         return cls(
             name if known else None,
             Path(str(file)) if is_path else None,
