@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from lineagelog.domain.run import GitState
 MAX_DIFF_BYTES: Final = 10_000_000
 """Longest patch that is kept; larger ones hold data rather than code."""
 
+_MAX_SAID: Final = 500
 _TIMEOUT_S: Final = 5.0
 # A checkout may name programs of its own to run; a look at its state must start none of them.
 _HARMLESS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.pager=cat")
@@ -25,24 +27,42 @@ _NOTEBOOKS_DIFFER: Final = (
 )
 
 
-def git_state(path: Path) -> GitState | None:
+class _GitError(Exception):
+    """Git has not answered; the text says why."""
+
+
+def git_state(path: Path, tell: Callable[[str], None] | None = None) -> GitState | None:
     """Describe the checkout a file lies in.
 
     Changes to tracked files count, in submodules as well; files that git does not know do not.
 
     Args:
         path: A script or folder.
+        tell: Is told why nothing is known of a checkout: there is no git, or it refuses, as it does a folder of somebody else's.
 
     Returns:
         Commit, whether there are uncommitted changes, branch (`None` on a detached head), remote without credentials, and the
-        path inside the checkout. `None` outside of a checkout, before its first commit, without git, and where git refuses a
-        folder that belongs to somebody else.
+        path inside the checkout. `None` outside of a checkout, before its first commit, and where git says nothing.
     """
     path = path.resolve()
     checkout = _checkout_of(path)
     if checkout is None:
         return None
-    status = _git(
+    try:
+        return _state(path, checkout)
+    except _GitError as exc:
+        if tell is not None:
+            tell(f"the git commit of {path.name} is not on record: {exc}")
+        return None
+
+
+def _state(path: Path, checkout: Path) -> GitState | None:
+    """Ask git for the state of a checkout.
+
+    Raises:
+        _GitError: It does not answer.
+    """
+    status = _ask(
         checkout,
         "status",
         "--porcelain=v2",
@@ -51,11 +71,9 @@ def git_state(path: Path) -> GitState | None:
         "--ignore-submodules=none",
         "--no-renames",
     )
-    if status is None:
-        return None
     commit = branch = upstream = None
     dirty = False
-    for line in status.splitlines():
+    for line in status.decode(errors="replace").splitlines():
         if not line.startswith("# "):
             dirty = True
             continue
@@ -153,9 +171,9 @@ def _checkout_of(path: Path) -> Path | None:
 
 def _remote(checkout: Path, upstream: str | None) -> str | None:
     """Return the URL of the remote the branch follows, else of `origin`, else of the only one."""
-    text = _git(checkout, "config", "--get-regexp", r"^remote\..*\.url$")
+    text = _run(checkout, "config", "--get-regexp", r"^remote\..*\.url$")
     urls: dict[str, str] = {}
-    for line in (text or "").splitlines():
+    for line in (text or b"").decode(errors="replace").splitlines():
         key, _, url = line.partition(" ")
         # The first URL of a remote is the one that is fetched from.
         urls.setdefault(key.removeprefix("remote.").removesuffix(".url"), url)
@@ -166,12 +184,19 @@ def _remote(checkout: Path, upstream: str | None) -> str | None:
     return None
 
 
-def _git(checkout: Path, *arguments: str) -> str | None:
-    output = _run(checkout, *arguments)
-    return output.decode(errors="replace") if output is not None else None
-
-
 def _run(checkout: Path, *arguments: str, accepted: tuple[int, ...] = (0,)) -> bytes | None:
+    try:
+        return _ask(checkout, *arguments, accepted=accepted)
+    except _GitError:
+        return None
+
+
+def _ask(checkout: Path, *arguments: str, accepted: tuple[int, ...] = (0,)) -> bytes:
+    """Run git in a checkout.
+
+    Raises:
+        _GitError: There is no git, it ends with an error, or takes too long.
+    """
     # Variables such as GIT_DIR, which hooks of git set for their programs, would point to another checkout.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     environment |= {
@@ -190,6 +215,14 @@ def _run(checkout: Path, *arguments: str, accepted: tuple[int, ...] = (0,)) -> b
             timeout=_TIMEOUT_S,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode in accepted else None
+    except FileNotFoundError as exc:
+        raise _GitError("git is not installed") from exc
+    except OSError as exc:
+        raise _GitError(f"git cannot be started: {exc.strerror}") from exc
+    except subprocess.TimeoutExpired as exc:
+        raise _GitError(f"git has not answered within {_TIMEOUT_S:g} s") from exc
+    if done.returncode not in accepted:
+        # It says what to do as well, on lines of its own.
+        said = " ".join(done.stderr.decode(errors="replace").split()).removeprefix("fatal: ")
+        raise _GitError(f"git says: {redact_url(said[:_MAX_SAID])}")
+    return done.stdout

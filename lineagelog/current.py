@@ -44,7 +44,7 @@ def current_store() -> Store:
             return _store
         inherited = os.environ.get(INHERITED_RUN, "").split(":", 2)
         named = os.environ.get("LINEAGELOG_STORE") or (inherited[2] if len(inherited) == 3 else None)
-        folder: str | Path | None = location.address_of(named) if named else location.discover(Path.cwd())
+        folder: str | Path | None = location.address_of(named) if named else location.discover()
         if folder is None:
             raise StoreNotFoundError(
                 f"there is no store in {Path.cwd()} or above; create one with `prov init --storage ./mydata`, or name one "

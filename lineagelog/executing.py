@@ -107,7 +107,7 @@ def execute(
     transform._source = code.source
     run = target.Run(transform, params=params, name=name)
     run._command = list(command)
-    run._git = git.git_state(code.path) if code.path is not None else None
+    run._git = git.git_state(code.path, message.warn) if code.path is not None else None
     belongs_to = project_of(target, project)
     used = _inputs(target, inputs)
     with tempfile.TemporaryDirectory(prefix="lineagelog-") as scratch:

@@ -131,8 +131,18 @@ def has_store(folder: Path) -> bool:
         raise StoreUnavailableError(f"{path} cannot be read: {exc.strerror}; check its permissions") from exc
 
 
-def discover(start: Path) -> Path | None:
-    """Find the folder of the nearest store, upward from a folder; pointers are followed."""
+def discover(start: Path | None = None) -> Path | None:
+    """Find the folder of the nearest store, upward from a folder, by default the working directory; pointers are followed.
+
+    Raises:
+        StoreNotFoundError: The working directory was removed, or a pointer leads nowhere.
+    """
+    try:
+        start = start or Path.cwd()
+    except FileNotFoundError as exc:
+        raise StoreNotFoundError(
+            "the working directory was removed; go to another one, or name a store with LINEAGELOG_STORE"
+        ) from exc
     for folder in (start, *start.parents):
         candidate = folder / FOLDER
         if has_store(folder):
@@ -303,28 +313,38 @@ def _follow(pointer: Path) -> Path:
 
 
 def _state_folder() -> Path:
+    """Name the folder of what is this user's and no store's.
+
+    Raises:
+        StoreUnavailableError: The user has no home, as in a container that runs under the number of nobody.
+    """
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "lineagelog"
+    try:
+        return (Path(base) if base else Path.home() / ".config") / "lineagelog"
+    except RuntimeError as exc:
+        raise StoreUnavailableError(
+            "this account has no home folder for keys and log-ins; set XDG_CONFIG_HOME to a folder it can write"
+        ) from exc
 
 
 def _read_state(name: str) -> dict[str, Any]:
     try:
         data = json.loads((_state_folder() / name).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, StoreUnavailableError):
         return {}
     return data if isinstance(data, dict) else {}
 
 
 def _change_state(name: str, key: str, value: Any) -> None:
     """Set one entry, or remove it with `None`; of several processes that do so at once none loses another's entry."""
-    folder = _state_folder()
     try:
+        folder = _state_folder()
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f".{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             entries = _read_state(name)
             entries.pop(key, None)
             write_json(folder / name, entries if value is None else {**entries, key: value})
-    except OSError:
-        # The list is a comfort; a home that cannot be written must not stop work on a store.
+    except (OSError, StoreUnavailableError):
+        # The list is a comfort; a home that is not there or cannot be written must not stop work on a store.
         return

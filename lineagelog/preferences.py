@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lineagelog.domain.errors import InvalidValueError, LineageLogError, UnknownFieldError
+from lineagelog.domain.errors import InvalidValueError, LineageLogError, StorageError, UnknownFieldError
 
 if TYPE_CHECKING:
     from lineagelog.storage import Storage
@@ -83,7 +83,10 @@ class Settings:
         if given:
             return Path(given).expanduser().absolute()
         base = os.environ.get("XDG_CACHE_HOME")
-        return (Path(base) if base else Path.home() / ".cache") / "lineagelog"
+        try:
+            return (Path(base) if base else Path.home() / ".cache") / "lineagelog"
+        except RuntimeError as exc:
+            raise StorageError(f"this account has no home folder for local copies; name one with {CACHE_DIR}") from exc
 
     @cache_dir.setter
     def cache_dir(self, value: str | os.PathLike[str] | None) -> None:

@@ -117,7 +117,7 @@ def track(
     run = target.Run(transform, params=params, name=name)
     run._environment = environment.capture()
     run._command = list(sys.orig_argv)
-    run._git = git.git_state(code.path) if code is not None and code.path is not None else None
+    run._git = git.git_state(code.path, message.warn) if code is not None and code.path is not None else None
     if previous is not None and _run_pid == os.getpid():
         _finish_previous(previous)
     transform.save()

@@ -117,11 +117,18 @@ def test_no_state_where_there_is_none(checkout: Path, tmp_path: Path, monkeypatc
     assert git_state(tmp_path) is None
     (tmp_path / "new").mkdir()
     git(tmp_path / "new", "init", "-q")
-    assert git_state(tmp_path / "new") is None
-    (tmp_path / "broken" / ".git").mkdir(parents=True)
-    assert git_state(tmp_path / "broken") is None
+    told: list[str] = []
+    assert git_state(tmp_path / "new", told.append) is None
+    assert told == [], "there is nothing to know yet"
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / ".git").write_text("gitdir: /nowhere")
+    assert git_state(tmp_path / "broken", told.append) is None
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state(checkout) is None
+    assert git_state(checkout, told.append) is None
+    assert told == [
+        "the git commit of broken is not on record: git says: not a git repository: /nowhere",
+        "the git commit of checkout is not on record: git is not installed",
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another account")
@@ -130,7 +137,10 @@ def test_a_checkout_of_somebody_else_is_not_asked(checkout: Path, monkeypatch: p
     assert git_state(checkout) is not None
     os.chown(checkout, 65534, 65534)
     os.chown(checkout / ".git", 65534, 65534)
-    assert git_state(checkout) is None
+    told: list[str] = []
+    assert git_state(checkout, told.append) is None
+    assert "dubious ownership" in told[0]
+    assert f"git config --global --add safe.directory {checkout}" in told[0]
 
 
 def test_programs_that_a_checkout_names_are_not_run_and_nothing_is_written(

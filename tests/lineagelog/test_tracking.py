@@ -511,3 +511,49 @@ def test_the_file_that_runs_can_be_named(sqlite_store: Store, tmp_path: Path) ->
     with pytest.raises(errors.InvalidValueError, match="pass one of them"):
         ln.track(ln.Transform("study"), path=script)
     assert sqlite_store.log.head() == head
+
+
+def test_messages_that_nobody_reads_stop_nothing(
+    sqlite_store: Store, script_environment: dict[str, str], tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import lineagelog as ln\nln.track()\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    for streams in ("", "<&- >&- 2>&-"):
+        # A shell closes a stream by `>&-`.
+        command = ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, str(script)]
+        done = subprocess.run(command, env=script_environment, stderr=writer, check=False)
+        assert done.returncode == 0
+    os.close(writer)
+    assert [run.status for run in sqlite_store.Run.all()] == ["finished", "finished"]
+
+
+def test_an_account_without_a_home_is_tracked(sqlite_store: Store, run_script: RunScript) -> None:
+    run_script(
+        """
+        import os, pwd
+        import lineagelog as ln
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+            os.environ.pop(name, None)
+        # As in a container that runs under a number without a name.
+        pwd.getpwuid = lambda number: {}[number]
+        ln.track()
+        """
+    )
+    assert sqlite_store.Run.get().status == "finished"
+
+
+def test_a_working_directory_that_was_removed_is_told(run_script: RunScript, tmp_path: Path) -> None:
+    done = run_script(
+        """
+        import os, tempfile
+        import lineagelog as ln
+        del os.environ["LINEAGELOG_STORE"]
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+        ln.track()
+        """,
+        returncode=1,
+    )
+    assert "StoreNotFoundError: the working directory was removed" in done.stderr
