@@ -85,9 +85,9 @@ class AnnotationMapper(DeedMapper):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         part = source.part
-        self._subjects = None if part is None else part.artifacts | part.runs | part.collections
+        self._subjects = source.only if part is None else part.artifacts | part.runs | part.collections
         # Parents are put on definitions.
-        definitions = None if part is None else frozenset().union(*(source.ids(table) or () for table in TYPED))
+        definitions = source.only if part is None else frozenset().union(*(source.ids(table) or () for table in TYPED))
         self._targets = None if self._subjects is None or definitions is None else self._subjects | definitions
 
     def entities(self) -> Iterator[Block]:

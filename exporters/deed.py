@@ -61,7 +61,7 @@ class DeedMapper(ABC):
 
     def communications(self) -> Iterator[Block]:
         """Hand out which run each deed was part of."""
-        runs = self._source.ids("runs")
+        runs = self._source.held("runs")
         for deeds in self.deeds(lambda row: row[3] is not None and (runs is None or row[2] in runs)):
             yield Block(Communication, None, (self._activities(deeds), names("run", deeds.runs)))
 

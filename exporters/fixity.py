@@ -64,7 +64,7 @@ class FixityMapper(DeedMapper):
     def _of_storages(self, keep: Callable[[Row], bool] | None = None) -> Iterator[Deeds]:
         if self._source.part is not None:
             return iter(())
-        return map(Deeds.of, self._source.columns(_STORAGE_CHECKS, None, keep=keep))
+        return map(Deeds.of, self._source.columns(_STORAGE_CHECKS, self._source.only, keep=keep))
 
 
 def checkers(reader: Reader, artifacts: frozenset[str]) -> frozenset[str]:

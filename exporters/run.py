@@ -37,6 +37,12 @@ def count_omitted_derivations(reader: Reader, runs: Ids) -> dict[str, int]:
     return {str(run_id): int(pairs) for run_id, pairs in rows_of(reader, _DENSE_RUNS, runs)}
 
 
+def is_dense(n_used: int, n_made: int) -> bool:
+    """Tell whether a run has so many inputs and outputs that their derivations are not written."""
+    n_derivations = n_used * n_made
+    return n_derivations > MAX_DERIVATIONS and n_derivations > DERIVATIONS_PER_EDGE * (n_used + n_made)
+
+
 class RunMapper:
     """Reads runs and sessions.
 
@@ -140,10 +146,16 @@ class RunMapper:
         """Hand out from which inputs each output was derived."""
         if self._ids is None:
             derived = self._source.columns(_ALL_DERIVATIONS, None)
+        elif self._source.part is None:
+            # A derivation is said of its output, whose run may not be among the records to speak of.
+            omitted = self._omitted
+            derived = self._source.columns(
+                _DERIVATIONS_OF, self._source.ids("artifacts"), keep=lambda row: row[7] not in omitted
+            )
         else:
             written = self._ids - self._omitted.keys()
             derived = self._source.columns(_DERIVATIONS, written, keep=self._source.holding("artifacts", 2, 5))
-        for runs, generations, _, outputs, usages, _, inputs in derived:
+        for runs, generations, _, outputs, usages, _, inputs, _ in derived:
             pairs = zip(generations, usages, strict=True)
             derivations = Names([f"e{generation}-{usage}" for generation, usage in pairs], "derivation")
             formal = (
@@ -172,7 +184,7 @@ class RunMapper:
         return self._source.columns(sql, self._ids, **options)
 
     def _sessions(self, **options: Any) -> Iterator[Columns]:
-        return iter(()) if self._source.part is not None else self._source.columns(_SESSIONS, None, **options)
+        return iter(()) if self._source.part is not None else self._source.columns(_SESSIONS, self._source.only, **options)
 
 
 def _booleans(values: tuple[int | None, ...]) -> Column:
@@ -184,7 +196,7 @@ def _named(prefix: str, uids: list[str]) -> tuple[Name, ...]:
 
 
 # Each query has one place `{these}` after the id of the records it is about: all of them, or a list.
-_SESSIONS: Final = "SELECT t.id, t.user_id, t.started_at, t.ended_at FROM sessions t ORDER BY t.position"
+_SESSIONS: Final = "SELECT t.id, t.user_id, t.started_at, t.ended_at FROM sessions t WHERE t.id {these} ORDER BY t.position"
 _RUNS: Final = """
     SELECT t.id, t.uid, t.name, t.status, t.started_at, t.finished_at, t.params, t.redacted, t.reference, t.reference_type,
         t.environment_id, t.git_commit, t.git_dirty, t.git_remote, t.git_branch, t.git_path, t.command, t.host, t.container,
@@ -215,12 +227,13 @@ _DENSE_RUNS: Final = f"""
     WHERE used * made > {MAX_DERIVATIONS} AND used * made > {DERIVATIONS_PER_EDGE} * (used + made)"""  # noqa: S608 - constants
 # An output can only have come of what its run had read by then: a derivation from a later usage would break constraint 42.
 _DERIVATIONS: Final = """
-    SELECT r.uid, t.position, o.id, o.uid, u.position, i.id, i.uid
+    SELECT r.uid, t.position, o.id, o.uid, u.position, i.id, i.uid, r.id
     FROM edges t JOIN edges u ON u.run_id = t.run_id AND u.kind = 'used'
             AND u.position < t.position AND u.artifact_id <> t.artifact_id
         JOIN artifacts o ON o.id = t.artifact_id JOIN artifacts i ON i.id = u.artifact_id JOIN runs r ON r.id = t.run_id
     WHERE t.kind = 'generated' AND t.run_id {these}
     ORDER BY t.position, u.position"""
+_DERIVATIONS_OF: Final = _DERIVATIONS.replace("t.run_id {these}", "t.artifact_id {these}")
 _ALL_DERIVATIONS: Final = _DERIVATIONS.replace(
     "{these}",
     f"NOT IN (SELECT run_id FROM ({_DENSE_RUNS.format(these='IS NOT NULL')}) AS dense)",  # noqa: S608 - constants

@@ -22,12 +22,14 @@ class Source:
     Attributes:
         reader: One consistent view of the store.
         part: What is exported of it; `None` for all.
+        only: Of all that is exported, the ids of the records to speak of; `None` for all of them.
         users: Local names of the users, by id.
         storages: Local names of the storage locations, by id.
     """
 
     reader: Reader
     part: Part | None
+    only: Ids = None
     users: dict[str, str] = field(init=False)
     storages: dict[str, str] = field(init=False)
 
@@ -38,12 +40,16 @@ class Source:
             object.__setattr__(self, table, {id_: local_name(uid) for id_, uid in rows})
 
     def ids(self, table: str) -> Ids:
-        """Tell which records of a table are exported, definitions of annotations included."""
+        """Tell which records of a table are to be spoken of, definitions of annotations included."""
         if self.part is None:
-            return None
+            return self.only
         definitions = self.part.annotations.definitions
         ids: frozenset[str] = definitions[table] if table in definitions else getattr(self.part, table)
         return ids
+
+    def held(self, table: str) -> Ids:
+        """Tell which records of a table may be named."""
+        return None if self.part is None else self.ids(table)
 
     def user_names(self, ids: Iterable[str | None]) -> Names:
         """Name users; of one who is unknown there is no name."""
@@ -60,7 +66,7 @@ class Source:
             table: The table.
             places: Where in the row their ids stand.
         """
-        ids = self.ids(table)
+        ids = self.held(table)
         if ids is None:
             return None
         return lambda row: all(row[place] in ids for place in places)

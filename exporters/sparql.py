@@ -1,8 +1,6 @@
 """Ask SPARQL questions of an export.
 
-Each query is answered by pyoxigraph in a process of its own (`sparql_worker.py`). The engine has no time limit and its thread
-cannot be stopped, a process can; and that process can open neither file nor connection once the data are loaded, so that no query
-reaches the network, whatever it contains.
+Queries are answered by pyoxigraph in processes of their own (`sparql_worker.py`), which can be stopped and reach nothing.
 
 References:
     SPARQL 1.1, https://www.w3.org/TR/sparql11-query/
@@ -12,10 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,45 +61,155 @@ def query(source: str | Path | Iterable[bytes], sparql: str, *, timeout_s: float
         ObjectMissingError: There is no such file.
         ExportError: The source is not an export in one of the two formats.
     """
+    check_timeout(timeout_s)
+    check_query(sparql)
+    with Engine() as engine:
+        engine.load(source)
+        return engine.ask(sparql, timeout_s=timeout_s)
+
+
+def check_timeout(timeout_s: float) -> None:
+    """Refuse a time in which nothing can be answered.
+
+    Raises:
+        ValueError: It is not more than 0.
+    """
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is {timeout_s!r}; it must be more than 0 seconds")
-    check_query(sparql)
-    path, chunks = _open_source(source)
-    task = {
-        "query": sparql,
-        "timeout_s": timeout_s,
-        "prefixes": NAMESPACES,
-        "path": path and str(path),
-        "extension": path and path.suffix[1:],
-    }
-    worker = Path(__file__).with_name("sparql_worker.py")
-    # `-P`: the folder of the script is not searched for modules.
-    with subprocess.Popen(
-        [sys.executable, "-P", str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+
+
+class GraphError(ExportError):
+    """The store of Oxigraph on disk cannot be read or written: it is damaged, or the disk is full."""
+
+
+class Engine:
+    """A process that holds a graph and answers queries of it, until it is closed.
+
+    Each query runs in a child of that process. The engine has no time limit and its thread cannot be stopped, a process can; and
+    that process can open neither file nor connection, so that no query reaches the network, whatever it contains. Of a graph on
+    disk it can open files, and no connection.
+    """
+
+    def __init__(self, store: Path | None = None, *, lock: int | None = None) -> None:
+        """Start the process.
+
+        Args:
+            store: Folder of a store of Oxigraph; without it the graph is in memory.
+            lock: Descriptor of a lock that is to be held until that process has ended, too.
+        """
+        worker = Path(__file__).with_name("sparql_worker.py")
+        self._store = store and str(store)
+        # `-P`: the folder of the script is not searched for modules.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(worker)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=() if lock is None else (lock,),
+        )
+        self._end = weakref.finalize(self, _end, self._process)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, and give up the graph if it is in memory."""
+        self._end()
+
+    def load(self, source: str | Path | Iterable[bytes], *, format: str = "nq") -> None:  # noqa: A002 - the word of the library
+        """Fill the graph; what was in it is gone, if it is in memory.
+
+        Args:
+            source: Path of an export in TriG or N-Quads, or its bytes in chunks.
+            format: Of chunks, `nq` or `nt`.
+
+        Raises:
+            ObjectMissingError: There is no such file.
+            ExportError: The source is not an export in one of the two formats.
+            GraphError: The graph on disk cannot be written.
+        """
+        path, chunks = _open_source(source)
+        request = {"do": "load", "format": path.suffix[1:] if path else format, "path": path and str(path)}
+        head, _ = self._request(request, chunks if path is None else None)
+        self._raise(head, str(path) if path else "the export")
+
+    def change(self, subjects: Sequence[str], projects: str, chunks: Iterable[bytes]) -> None:
+        """Replace all that is said of some subjects, and add to what is said of others.
+
+        Args:
+            subjects: IRIs of what is described anew.
+            projects: Beginning of the IRIs of projects; that something belongs to one is said of the member.
+            chunks: N-Triples.
+
+        Raises:
+            GraphError: The graph on disk cannot be written.
+        """
+        head, _ = self._request({"do": "change", "subjects": list(subjects), "projects": projects}, chunks)
+        self._raise(head, "the change")
+
+    def ask(self, sparql: str, *, timeout_s: float) -> QueryResult:
+        """Answer a query that was checked by `check_query`.
+
+        Raises:
+            QueryError: The query is malformed, or takes too long.
+            GraphError: The graph on disk cannot be read.
+        """
+        request = {"do": "ask", "query": sparql, "prefixes": NAMESPACES, "timeout_s": timeout_s}
+        head, body = self._request(request, None)
+        if head.get("error") == "timeout":
+            raise QueryError(
+                f"the query took longer than {timeout_s:g} seconds and was stopped; "
+                "narrow it (LIMIT, a fixed subject) or allow it more time"
+            )
+        self._raise(head, "the export")
+        return _read_answer(head, body)
+
+    def _request(self, request: dict[str, Any], chunks: Iterable[bytes] | None) -> tuple[dict[str, Any], bytes]:
+        process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        try:
-            # A worker that gave up early has said why on its output.
-            with suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(task).encode() + b"\n")
+        # A process that gave up early has said why on its output.
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps({"store": self._store, **request}).encode() + b"\n")
+            if chunks is not None:
                 for chunk in chunks:
-                    process.stdin.write(chunk)
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-            head, body = process.stdout.readline(), process.stdout.read()
-            complaint = process.stderr.read().decode(errors="replace")
-        finally:
+                    if chunk:
+                        process.stdin.write(b"%d\n" % len(chunk) + chunk)
+                process.stdin.write(b"0\n")
+            process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
             process.kill()
-    if process.returncode == -signal.SIGALRM:
-        raise QueryError(
-            f"the query took longer than {timeout_s:g} seconds and was stopped; "
-            "narrow it (LIMIT, a fixed subject) or allow it more time"
-        )
-    if not head:
-        raise ExportError(f"the query process ended without an answer: {complaint.strip()[-500:] or 'killed'}")
-    return _read_answer(json.loads(head), body, str(path) if path else "the export")
+            complaint = process.stderr.read().decode(errors="replace").strip()[-500:]
+            raise ExportError(f"the query process ended without an answer: {complaint or 'killed'}")
+        head: dict[str, Any] = json.loads(line)
+        return head, process.stdout.read(head["size"])
+
+    def _raise(self, head: dict[str, Any], source: str) -> None:
+        error = head.get("error")
+        if error == "source":
+            raise ExportError(f"{source} is not an export as it was written: {head['text']}; make it again")
+        if error == "store" or (error == "evaluation" and self._store is not None):
+            raise GraphError(head["text"])
+        if error == "died":
+            raise ExportError("the query process ended without an answer: killed")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    # What a killed process left unread in the pipe is nobody's.
+    with suppress(BrokenPipeError):
+        process.communicate()
+
+
+def names_graphs(sparql: str) -> bool:
+    """Tell whether a query speaks of named graphs, or may."""
+    text = _CODEPOINT.sub(_character, sparql)
+    return any((token["word"] or "").upper().endswith("GRAPH") for token in _TOKEN.finditer(text))
 
 
 def check_query(sparql: str) -> None:
@@ -180,10 +288,8 @@ def _open_source(source: str | Path | Iterable[bytes]) -> tuple[Path | None, Ite
     return path, iter(())
 
 
-def _read_answer(head: dict[str, Any], body: bytes, source: str) -> QueryResult:
+def _read_answer(head: dict[str, Any], body: bytes) -> QueryResult:
     error = head.get("error")
-    if error == "source":
-        raise ExportError(f"{source} is not an export as it was written: {head['text']}; make it again")
     if error == "syntax":
         raise QueryError(_malformed(head["text"]))
     if error is not None:

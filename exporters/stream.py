@@ -25,7 +25,7 @@ from lineagelog.exporters.definition import DefinitionMapper
 from lineagelog.exporters.deletion import DeletionMapper
 from lineagelog.exporters.fixity import FixityMapper
 from lineagelog.exporters.part import Part
-from lineagelog.exporters.rows import moment
+from lineagelog.exporters.rows import Ids, moment
 from lineagelog.exporters.run import RunMapper, count_omitted_derivations
 from lineagelog.exporters.scope import Scope
 from lineagelog.exporters.source import Source
@@ -72,7 +72,14 @@ class Export:
 
 
 def open_export(
-    reader: Reader, *, scope: Scope, head_position: int, head_root: str, software: str, base: str
+    reader: Reader,
+    *,
+    scope: Scope,
+    head_position: int,
+    head_root: str,
+    software: str,
+    base: str,
+    only: Ids = None,
 ) -> Export:
     """Find out what an export holds, and hand out its statements.
 
@@ -83,6 +90,7 @@ def open_export(
         head_root: Merkle tree head at that position.
         software: Name and version of the exporting software.
         base: Beginning of the IRIs of all records.
+        only: Of an export of the whole store, nothing but what is said of the records with these ids, and of the export itself.
 
     Raises:
         RecordNotFoundError: The subject of the scope does not exist.
@@ -107,7 +115,7 @@ def open_export(
         root=head_root,
         left_out=left_out,
     )
-    blocks = chain(map(Block.of, description.statements()), _blocks(Source(reader, part), omitted))
+    blocks = chain(map(Block.of, description.statements()), _blocks(Source(reader, part, only), omitted))
     return Export(v.store_prefixes(base, uid), description.bundle, left_out, blocks)
 
 

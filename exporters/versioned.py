@@ -53,7 +53,7 @@ class VersionedMapper(ABC):
         It is by no activity where there was no run or it is outside this part. What a run that had ended before made was generated
         earlier than it was recorded, nobody knows when.
         """
-        held, output = self._source.ids("runs"), v.KNOWN_ROLES["output"]
+        held, output = self._source.held("runs"), v.KNOWN_ROLES["output"]
         for positions, uids, run_ids, runs, created_at in self._columns(_GENERATIONS):
             if held is not None:
                 runs = tuple(run if id_ in held else None for id_, run in zip(run_ids, runs, strict=True))

@@ -1,9 +1,8 @@
-"""Exports and SPARQL over a store: which records, in which format, from which position; each export is an event."""
+"""Exports of a store: which records, in which format, from which position; each export is an event."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from lineagelog.adapters.log.event_log import Head
     from lineagelog.exporters.export import ExportSummary
     from lineagelog.exporters.scope import Scope
-    from lineagelog.exporters.sparql import QueryResult
     from lineagelog.projections.reader import Reader
     from lineagelog.store import Store
 
@@ -133,41 +131,6 @@ def to_prov(store: Store, subject: BaseRecord | str | None, *, direction: str | 
     with store.log.database.snapshot() as snapshot:
         head = head_of(snapshot)
         return build(snapshot, scope=scope, head_position=head.position, head_root=head.root)
-
-
-def sparql(
-    store: Store, query: str | None, *, named: str | None, about: BaseRecord | str | None, timeout_s: float
-) -> QueryResult:
-    """Answer a SPARQL query over the provenance of a store; see `Store.sparql`."""
-    from lineagelog.exporters.cookbook import named_query
-    from lineagelog.exporters.sparql import query as ask
-
-    if (query is None) == (named is None):
-        raise InvalidValueError("query", "is needed, or `named` instead of it; give one of the two")
-    if named is not None:
-        chosen = named_query(named)
-        if chosen.about is not None and about is not None:
-            about = _about(store, about)
-        query = chosen.filled(about.uid if isinstance(about, BaseRecord) else about)
-    elif about is not None:
-        raise InvalidValueError("about", "goes with a named query; name one with `named`")
-    assert query is not None
-    with tempfile.TemporaryDirectory(prefix="lineagelog-sparql-") as folder:
-        path = Path(folder) / "store.nq"
-        export(store, path, format="n-quads", record=False)
-        return ask(path, query, timeout_s=timeout_s)
-
-
-def _about(store: Store, about: BaseRecord | str) -> str:
-    """Take an artifact, its key, which means all its versions, or its uid or the beginning of it."""
-    if not isinstance(about, BaseRecord):
-        if store.Artifact._whole().filter(key=about).exists():
-            return about
-        about = find_record(store, about, ("Artifact",))
-    elif about.registry.name != "Artifact":
-        raise InvalidValueError("about", f"is {about!r}, which is no Artifact")
-    about._need_saved("ask about")
-    return str(about.uid)
 
 
 def scope_of(store: Store, subject: BaseRecord | str | None, direction: str | None, **conditions: Any) -> Scope:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from lineagelog.audit_trail import AuditTrail
     from lineagelog.domain.note import VerifierKey
     from lineagelog.exporters.export import ExportSummary
+    from lineagelog.exporters.index import MemoryIndex
     from lineagelog.exporters.sparql import QueryResult
     from lineagelog.fixity import StorageReport
     from lineagelog.fixture import FixtureSummary
@@ -82,6 +83,7 @@ class Store:
         address: What opens it again: its folder, or the URL of its database; empty for a store in memory.
         session: Who acts on it in this process.
         closed: It was closed.
+        index: The graph that answers SPARQL queries, once one was asked.
         present: The store itself, if this is a view of it as it was earlier (`as_of`); else this object.
     """
 
@@ -110,6 +112,7 @@ class Store:
         self.uid = created.fact.uid
         self.name = created.fact.name
         self.closed = False
+        self.index: MemoryIndex | None = None
         self._length_checked = False
         self.present = present if present is not None else self
         self.session: Session = present.session if present is not None else Session(self)
@@ -211,6 +214,8 @@ class Store:
         """Close the store's database; the object is not used afterwards."""
         if not self.closed:
             self.closed = True
+            if self.index is not None:
+                self.index.close()
             self.log.close()
 
     def delete(self, *, force: bool = False) -> str:
@@ -591,23 +596,28 @@ class Store:
         named: str | None = None,
         about: BaseRecord | str | None = None,
         timeout_s: float = 60.0,
+        on_disk: bool = False,
     ) -> QueryResult:
         """Ask a SPARQL query of the store's provenance.
+
+        The first question makes a graph of the store, in a process of its own; later ones bring it up to date.
 
         Args:
             query: SELECT, ASK, CONSTRUCT or DESCRIBE.
             named: Instead, the name of a query of the cookbook (`docs/sparql.md`), such as `who-touched`.
             about: The artifact that the named query is about, its key or uid.
             timeout_s: Longest time, seconds.
+            on_disk: Keep the graph in the cache folder, for all processes of this user, rather than in memory until the store is
+                closed.
 
         Raises:
             QueryError: The query is malformed, refused, took too long, or none has that name.
             InvalidValueError: Not one of `query` and `named`, or a named query without what it is about.
             RecordNotFoundError: There is no such artifact.
         """
-        from lineagelog.export import sparql
+        from lineagelog.asking import sparql
 
-        return sparql(self, query, named=named, about=about, timeout_s=timeout_s)
+        return sparql(self, query, named=named, about=about, timeout_s=timeout_s, on_disk=on_disk)
 
     def verify(
         self,

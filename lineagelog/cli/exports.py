@@ -276,7 +276,7 @@ def query(
         )
     else:
         with call.store() as store:
-            result = store.sparql(question, named=named, about=about, timeout_s=timeout)
+            result = store.sparql(question, named=named, about=about, timeout_s=timeout, on_disk=True)
     _print_result(call.out, result, as_csv=as_csv)
 
 
