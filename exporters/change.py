@@ -25,11 +25,13 @@ class Change(NamedTuple):
 
     Attributes:
         subjects: IRIs of the subjects that are described anew, with the nodes of their qualified relations.
+        classes: IRIs of classes of which all subjects are described anew: what an export says of itself.
         projects: Beginning of the IRIs of projects. That something belongs to a project is replaced with the member.
         export: What is to be said of them now; that it says more of subjects which stay is no contradiction to what was said.
     """
 
     subjects: list[str]
+    classes: list[str]
     projects: str
     export: Export
 
@@ -42,7 +44,7 @@ def open_change(
     Args:
         reader: One consistent view of the store.
         touched: What the events after the earlier position touched; not everything.
-        since: The earlier position.
+        since: The earlier position, or one before it.
         head_position: Last position of the log in that view.
         head_root: Merkle tree head at that position.
         software: Name and version of the exporting software.
@@ -69,11 +71,13 @@ def open_change(
         base=base,
         only=only,
     )
-    names = [*_records(reader, only), *(f"{kind}:e{since}{tail}" for kind, tail in _DESCRIPTION)]
-    parts = (name.partition(":") for name in names)
-    return Change(
-        [f"{export.prefixes[prefix]}{local}" for prefix, _, local in parts], export.prefixes["project"], export
-    )
+
+    def iri(name: str) -> str:
+        prefix, _, local = name.partition(":")
+        return f"{export.prefixes[prefix]}{local}"
+
+    subjects = [iri(name) for name in _records(reader, only)]
+    return Change(subjects, [iri(name) for name in _DESCRIPTION], iri("project:"), export)
 
 
 def _records(reader: Reader, ids: frozenset[str]) -> Iterator[str]:
@@ -102,9 +106,7 @@ _PREFIXES: Final = {
     "collections": "collection",
     **DEFINITIONS,
 }
-_DESCRIPTION: Final = (("export", "-all"), ("exporting", "-all"), ("log", ""))
-"""Names of what describes an export: before its position and after it."""
-
+_DESCRIPTION: Final = (v.BUNDLE, v.EXPORTING, v.EVENT_LOG)
 _MADE_AFTER_THE_END: Final = tuple(
     f"SELECT t.id FROM {table} t JOIN runs r ON r.id = t.run_id WHERE r.finished_at < t.created_at AND t.run_id {{these}}"  # noqa: S608 - constants
     for table in ("artifacts", "collections")

@@ -24,7 +24,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -53,7 +52,6 @@ MAX_BYTES: Final = 8_000_000_000
 """Their size beyond which those that were not asked for the longest time are removed, bytes."""
 
 _WAIT_S: Final = 5.0
-_PIECES: Final = 200
 _GRAPH: Final = "graph"
 _MANIFEST: Final = "index.json"
 _LOCK: Final = "lock"
@@ -153,9 +151,9 @@ def bring_up_to_date(engine: Engine, source: Source, standing: Standing | None) 
                     software=SOFTWARE,
                     base=DEFAULT_BASE,
                 )
-                engine.change(change.subjects, change.projects, _chunks(write_ntriples(change.export)))
+                engine.change(change, map(str.encode, write_ntriples(change.export)))
                 return now
-        engine.load(_chunks(write_ntriples(_open_whole(reader, now.position, root))), format="nt")
+        engine.load(map(str.encode, write_ntriples(_open_whole(reader, now.position, root))), format="nt")
         return now
 
 
@@ -163,7 +161,7 @@ def export_chunks(source: Source) -> Iterator[bytes]:
     """Hand out an export of the store as it is now in N-Quads, which names the graph of its bundle."""
     with source.snapshot() as reader:
         ((position, root),) = reader.read(_READ_HEAD)
-        yield from _chunks(write_nquads(_open_whole(reader, int(position), root)))
+        yield from map(str.encode, write_nquads(_open_whole(reader, int(position), root)))
 
 
 def follows(reader: Reader, standing: Standing, position: int) -> bool:
@@ -195,14 +193,14 @@ class DiskIndex:
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for _ in range(2):
-            with _locked(self._folder, fcntl.LOCK_SH) as lock:
+            with _locked(self._folder, fcntl.LOCK_SH) as lock, suppress(GraphError):
                 if lock is not None and self._is_up_to_date():
                     return self._answer(sparql, timeout_s, lock)
             with _locked(self._folder, fcntl.LOCK_EX) as lock:
                 if lock is None:
                     return None
                 self._bring_up_to_date(lock)
-        # Others record faster than this is brought up to date; it was a moment ago, which is what was asked for.
+        # Others record faster than this is read; it was up to date a moment ago, when this was asked.
         with _locked(self._folder, fcntl.LOCK_SH) as lock:
             return self._answer(sparql, timeout_s, lock) if lock is not None and _standing(self._folder) else None
 
@@ -221,8 +219,7 @@ class DiskIndex:
                 standing = None
         try:
             for _ in range(2):
-                if standing is None or not graph.is_dir():
-                    standing = None
+                if standing is None:
                     remove(self._folder)
                 with Engine(graph, lock=lock) as engine:
                     try:
@@ -234,7 +231,8 @@ class DiskIndex:
                         # What is damaged is made anew, once.
                         standing = None
         except BaseException:
-            remove(self._folder)
+            if standing is None:
+                remove(self._folder)
             raise
         written = manifest.with_suffix(".new")
         written.write_bytes(msgspec.json.encode(now))
@@ -345,6 +343,8 @@ def _is_lock_of(descriptor: int, folder: Path) -> bool:
 
 
 def _standing(folder: Path) -> Standing | None:
+    if not (folder / _GRAPH).is_dir():
+        return None
     try:
         return msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Standing)
     except (FileNotFoundError, msgspec.MsgspecError):
@@ -358,11 +358,6 @@ def _leaf(reader: Reader, position: int) -> str:
 
 def _open_whole(reader: Reader, position: int, root: str) -> Export:
     return open_export(reader, scope=ALL, head_position=position, head_root=root, software=SOFTWARE, base=DEFAULT_BASE)
-
-
-def _chunks(pieces: Iterator[str]) -> Iterator[bytes]:
-    while batch := list(islice(pieces, _PIECES)):
-        yield "".join(batch).encode()
 
 
 @lru_cache

@@ -184,7 +184,9 @@ class RunMapper:
         return self._source.columns(sql, self._ids, **options)
 
     def _sessions(self, **options: Any) -> Iterator[Columns]:
-        return iter(()) if self._source.part is not None else self._source.columns(_SESSIONS, self._source.only, **options)
+        return (
+            iter(()) if self._source.part is not None else self._source.columns(_SESSIONS, self._source.only, **options)
+        )
 
 
 def _booleans(values: tuple[int | None, ...]) -> Column:
@@ -196,7 +198,9 @@ def _named(prefix: str, uids: list[str]) -> tuple[Name, ...]:
 
 
 # Each query has one place `{these}` after the id of the records it is about: all of them, or a list.
-_SESSIONS: Final = "SELECT t.id, t.user_id, t.started_at, t.ended_at FROM sessions t WHERE t.id {these} ORDER BY t.position"
+_SESSIONS: Final = (
+    "SELECT t.id, t.user_id, t.started_at, t.ended_at FROM sessions t WHERE t.id {these} ORDER BY t.position"
+)
 _RUNS: Final = """
     SELECT t.id, t.uid, t.name, t.status, t.started_at, t.finished_at, t.params, t.redacted, t.reference, t.reference_type,
         t.environment_id, t.git_commit, t.git_dirty, t.git_remote, t.git_branch, t.git_path, t.command, t.host, t.container,

@@ -9,19 +9,23 @@ References:
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lineagelog.domain.errors import ExportError, ObjectMissingError, QueryError
 from lineagelog.exporters.vocabulary import NAMESPACES
+
+if TYPE_CHECKING:
+    from lineagelog.exporters.change import Change
 
 SUFFIXES: Final = (".trig", ".nq")
 """Extensions of the exports that can be asked."""
@@ -107,7 +111,7 @@ class Engine:
             stderr=subprocess.PIPE,
             pass_fds=() if lock is None else (lock,),
         )
-        self._end = weakref.finalize(self, _end, self._process)
+        self._end = weakref.finalize(self, _end, self._process, os.getpid())
 
     def __enter__(self) -> Engine:
         return self
@@ -136,18 +140,23 @@ class Engine:
         head, _ = self._request(request, chunks if path is None else None)
         self._raise(head, str(path) if path else "the export")
 
-    def change(self, subjects: Sequence[str], projects: str, chunks: Iterable[bytes]) -> None:
+    def change(self, change: Change, chunks: Iterable[bytes]) -> None:
         """Replace all that is said of some subjects, and add to what is said of others.
 
         Args:
-            subjects: IRIs of what is described anew.
-            projects: Beginning of the IRIs of projects; that something belongs to one is said of the member.
-            chunks: N-Triples.
+            change: What is described anew.
+            chunks: What is said of it, and what more, as N-Triples.
 
         Raises:
             GraphError: The graph on disk cannot be written.
         """
-        head, _ = self._request({"do": "change", "subjects": list(subjects), "projects": projects}, chunks)
+        request = {
+            "do": "change",
+            "subjects": change.subjects,
+            "classes": change.classes,
+            "projects": change.projects,
+        }
+        head, _ = self._request(request, chunks)
         self._raise(head, "the change")
 
     def ask(self, sparql: str, *, timeout_s: float) -> QueryResult:
@@ -196,10 +205,17 @@ class Engine:
         if error == "store" or (error == "evaluation" and self._store is not None):
             raise GraphError(head["text"])
         if error == "died":
+            if self._store is not None:
+                # What is damaged may end the process that reads it.
+                raise GraphError("the process that read it was killed")
             raise ExportError("the query process ended without an answer: killed")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], started_by: int) -> None:
+    if os.getpid() != started_by:
+        # It belongs to the process that this one was forked from, which goes on asking it.
+        process.returncode = 0
+        return
     process.kill()
     # What a killed process left unread in the pipe is nobody's.
     with suppress(BrokenPipeError):

@@ -5,7 +5,7 @@ It reads requests from standard input, one line of JSON each, and answers each b
 answer follow:
 
     {"do": "load", "format": "nt", "path": null, "store": null}     fill the graph from a file, or from the chunks that follow
-    {"do": "change", "subjects": […], "projects": "…", "store": …}  replace what is said of some subjects by the chunks that follow
+    {"do": "change", "subjects": […], "classes": […], "projects": "…", "store": …}     replace what is said of these by the chunks
     {"do": "ask", "query": "…", "prefixes": {…}, "timeout_s": 60, "store": …}
 
 Chunks are a line with their size, and their bytes; one of size 0 is the last. The graph is in memory, or `store` is the folder of a
@@ -29,6 +29,7 @@ import pyoxigraph
 
 _PROV = "http://www.w3.org/ns/prov#"
 _QUALIFIED = f"{_PROV}qualified"
+_TYPE = pyoxigraph.NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
 _HAD_MEMBER = pyoxigraph.NamedNode(f"{_PROV}hadMember")
 _FORMATS = {
     "trig": pyoxigraph.RdfFormat.TRIG,
@@ -53,7 +54,7 @@ def main() -> None:
                 head, body = _ask_apart(graph, request)
         except SyntaxError as exc:
             head = {"error": "source", "text": str(exc)}
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, RuntimeError) as exc:
             head = {"error": "source" if request.get("path") else "store", "text": str(exc)}
         sys.stdout.buffer.write(json.dumps({**head, "size": len(body)}).encode() + b"\n" + body)
         sys.stdout.buffer.flush()
@@ -90,18 +91,23 @@ def _change(store: pyoxigraph.Store, request: dict[str, Any]) -> dict[str, Any]:
     added = io.BufferedReader(_Chunks(), 1 << 20).read()
     projects = request["projects"]
     old: set[pyoxigraph.Quad] = set()
-    for subject in map(pyoxigraph.NamedNode, request["subjects"]):
+    subjects = set(map(pyoxigraph.NamedNode, request["subjects"]))
+    for class_ in map(pyoxigraph.NamedNode, request["classes"]):
+        subjects.update(
+            pyoxigraph.NamedNode(_iri(quad.subject)) for quad in store.quads_for_pattern(None, _TYPE, class_)
+        )
+    for subject in subjects:
         is_project = subject.value.startswith(projects)
         for quad in store.quads_for_pattern(subject, None, None):
             # Who belongs to a project is said with the member, of which there may be many.
             if not (is_project and quad.predicate == _HAD_MEMBER):
                 old.add(quad)
                 if quad.predicate.value.startswith(_QUALIFIED):
-                    old.update(store.quads_for_pattern(pyoxigraph.NamedNode(str(quad.object)[1:-1]), None, None))
+                    old.update(store.quads_for_pattern(pyoxigraph.NamedNode(_iri(quad.object)), None, None))
         old.update(
             quad
             for quad in store.quads_for_pattern(None, _HAD_MEMBER, subject)
-            if str(quad.subject).startswith(f"<{projects}")
+            if _iri(quad.subject).startswith(projects)
         )
     new = set(pyoxigraph.parse(added, pyoxigraph.RdfFormat.N_TRIPLES))
     for quad in old - new:
@@ -110,6 +116,11 @@ def _change(store: pyoxigraph.Store, request: dict[str, Any]) -> dict[str, Any]:
     if request["store"] is not None:
         store.flush()
     return {"n_removed": len(old - new), "n_added": len(new - old)}
+
+
+def _iri(node: Any) -> str:
+    # An export has no blank nodes.
+    return str(node.value)
 
 
 class _Chunks(io.RawIOBase):
@@ -160,7 +171,7 @@ def _ask(graph: pyoxigraph.Store, request: dict[str, Any]) -> tuple[dict[str, An
     if request["store"] is not None:
         try:
             graph = pyoxigraph.Store.read_only(request["store"])
-        except OSError as exc:
+        except (OSError, RuntimeError) as exc:
             return {"error": "store", "text": str(exc)}, b""
     # A query that runs in native code cannot be interrupted from Python; an alarm that nobody handles ends the process.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

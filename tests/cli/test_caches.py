@@ -24,6 +24,7 @@ def test_the_cache_is_shown_and_cleared_but_for_what_is_in_use(prov: Any, tmp_pa
     folder = str(tmp_path / "cache/lineagelog")
     shown = prov("cache", "--json").object
     assert shown.pop("limit_bytes") > 0
+    assert shown.pop("n_indexes") == shown.pop("index_bytes") == 0
     assert shown == {"folder": folder, "n_contents": 2, "size_bytes": 2000, "n_in_use": 1}
     assert "2.0 kB of" in prov("cache").out
     assert prov("cache", "clear", "--json").object == {
@@ -31,7 +32,20 @@ def test_the_cache_is_shown_and_cleared_but_for_what_is_in_use(prov: Any, tmp_pa
         "n_removed": 1,
         "removed_bytes": 1000,
         "n_in_use": 1,
+        "n_indexes_removed": 0,
+        "index_bytes_removed": 0,
     }
     os.close(copies._in_use.popitem()[1])
     assert prov("cache", "clear").out == f"removed 1 copies (1.0 kB) from {folder}\n"
     assert prov("cache", "forget").code == exits.USAGE
+
+
+def test_indexes_for_sparql_are_shown_and_cleared(prov: Any, story: Any) -> None:
+    assert prov("query", "ASK { ?s ?p ?o }").out == "yes\n"
+    shown = prov("cache", "--json").object
+    assert shown["n_indexes"] == 1
+    assert shown["index_bytes"] > 10_000
+    assert "1, " in prov("cache").out
+    cleared = prov("cache", "clear", "--json").object
+    assert cleared["n_indexes_removed"] == 1
+    assert prov("cache", "--json").object["n_indexes"] == 0

@@ -65,9 +65,9 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     change = index_module.Engine.change
 
-    def counted(self: Any, subjects: Any, projects: Any, chunks: Any) -> None:
-        counts.append(len(subjects))
-        change(self, subjects, projects, chunks)
+    def counted(self: Any, change_: Any, chunks: Any) -> None:
+        counts.append(len(change_.subjects))
+        change(self, change_, chunks)
 
     monkeypatch.setattr(index_module.Engine, "change", counted)
     return counts
