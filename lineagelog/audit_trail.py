@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -203,7 +204,7 @@ def rows_of(entry: Entry, field: str | None = None) -> Iterator[Row]:
         entry: The event.
         field: Only changes of this field.
     """
-    context = _context.decode(entry.recorded.context)
+    context = _decoded(entry.recorded.context)
     common = (
         entry.position, entry.at, entry.who, context.auth, context.os_user, context.host, entry.event, entry.kind, entry.uid,
         entry.key,
@@ -215,6 +216,12 @@ def rows_of(entry: Entry, field: str | None = None) -> Iterator[Row]:
             yield Row(*common, name, change.old, change.new, details, *end)
     if not entry.changes and field is None:
         yield Row(*common, None, None, None, details, *end)
+
+
+@lru_cache(maxsize=64)
+def _decoded(context: str) -> Context:
+    """Read a context; all events of one session have the same."""
+    return _context.decode(context)
 
 
 def texts_of(row: Row) -> tuple[str | None, ...]:
@@ -304,8 +311,11 @@ def _arrow_schema() -> pa.Schema:
 
 
 def _text(value: Any) -> str | None:
-    if value is None:
-        return None
+    # Most cells are plain text or nothing.
+    if value is None or (type(value) is str and value.isprintable()):
+        return value
+    if type(value) is int:
+        return str(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     # Text as it is, but for what would steer a terminal or turn its direction.
