@@ -9,7 +9,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -23,6 +26,7 @@ CHECKPOINTS: Final = "checkpoints"
 _CONFIG: Final = "config.json"
 _SECRETS: Final = "secrets.json"
 _POINTER_PREFIX: Final = "store: "
+_SECRET_BYTES: Final = 32
 
 
 class Config(NamedTuple):
@@ -116,6 +120,35 @@ def write_signing_key(path: Path, text: str) -> None:
     """Write a private key whole, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_text(path, text)
+
+
+def view_secret() -> bytes:
+    """Read the secret that seals the views of the past that this user keeps, or make it; it lies outside of all caches."""
+    path = _state_folder() / "views.key"
+    with suppress(OSError):
+        secret = _read_secret(path)
+        if secret is None:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_text(path, secrets.token_hex(_SECRET_BYTES))
+            # Another process may have been the last to write.
+            secret = _read_secret(path)
+        if secret is not None:
+            return secret
+    return _secret_of_process()
+
+
+def _read_secret(path: Path) -> bytes | None:
+    try:
+        secret = bytes.fromhex(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return secret if len(secret) == _SECRET_BYTES else None
+
+
+@cache
+def _secret_of_process() -> bytes:
+    """Make a secret that lasts as long as the process, where none can be kept."""
+    return secrets.token_bytes(_SECRET_BYTES)
 
 
 def has_store(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from lineagelog import message
+from lineagelog import location, message
 from lineagelog.domain import clock
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.values import time_text
@@ -46,7 +46,13 @@ def as_of(store: Store, point: Point) -> Store:
             "as_of", f"is {point!r}, but {store.name} was created by event {created}; choose a position from there on"
         )
     present = store.present
-    view = log_as_of(present.log.database, position, store_id=store.id, folder=settings.cache_dir / _FOLDER)
+    view = log_as_of(
+        present.log.database,
+        position,
+        store_id=store.id,
+        folder=settings.cache_dir / _FOLDER,
+        secret=location.view_secret(),
+    )
     if view.was_altered:
         message.warn("a view of the past that was kept had been altered, or is not of this log; it was made anew")
     return StoreClass(view.log, present.folder, present.address, present=present)

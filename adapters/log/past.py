@@ -4,8 +4,9 @@
     <folder>/<store>/<position>-<version>/view.json   what it holds; locked (`flock`) by who has it open
 
 A view is made from the nearest earlier one and the events after it. It is only used if its file is the one that was made, and if
-its tree head is one the log itself went through; else it is made anew. The folder may be removed at any time: all follows from
-the log.
+its tree head is one the log itself went through; else it is made anew. That its file is the one that was made is sealed with a
+secret of the user who made it, which lies elsewhere: whoever can write this folder and nothing else cannot pass a view of his own.
+Each user has views of his own. The folder may be removed at any time: all follows from the log.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import hmac
 import os
 import re
 import shutil
@@ -64,11 +66,13 @@ class _Manifest(msgspec.Struct, frozen=True):
         position: Number of events.
         frontier: Peaks of the Merkle tree over them, hexadecimal.
         stamp: SHA-256 of the file, and what the file system said of it when that was computed.
+        seal: HMAC of the others with the secret of who made it, hexadecimal.
     """
 
     position: int
     frontier: str
     stamp: Stamp
+    seal: str
 
 
 class View(NamedTuple):
@@ -114,7 +118,7 @@ class PastDatabase(SQLiteDatabase):
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def log_as_of(database: Database, position: int, *, store_id: str, folder: Path) -> View:
+def log_as_of(database: Database, position: int, *, store_id: str, folder: Path, secret: bytes) -> View:
     """Open a log as it was when it had so many events.
 
     Args:
@@ -122,20 +126,22 @@ def log_as_of(database: Database, position: int, *, store_id: str, folder: Path)
         position: Number of events, at least 1 and at most as many as there are.
         store_id: Id of its store, under which views are kept.
         folder: Where views are kept; if that cannot be written, or lies on a network file system, a temporary folder is used.
+        secret: Known to this user alone; seals what is kept.
 
     Raises:
         LogCorruptError: The events are not those that were recorded.
     """
     name = f"{database.name} as of event {position}"
     views = folder / store_id
+    place = views / _name(position, secret)
     try:
         views.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found, was_altered = _open(views / _name(position), database, name)
+        found, was_altered = _open(place, database, name, secret)
         if found is None:
-            altered = _make(views, database, position)
+            altered = _make(views, database, position, secret)
             was_altered = was_altered or altered
-            found, _ = _open(views / _name(position), database, name)
-        _remove_old(folder, keep=views / _name(position))
+            found, _ = _open(place, database, name, secret)
+        _remove_old(folder, keep=place)
     except (OSError, StorageError) as exc:
         if isinstance(exc, LogCorruptError):
             raise
@@ -143,13 +149,15 @@ def log_as_of(database: Database, position: int, *, store_id: str, folder: Path)
     if found is None:
         # Somebody else removed it meanwhile, or nothing can be kept there.
         temporary = Path(tempfile.mkdtemp(prefix="lineagelog-past-"))
-        _make(temporary, database, position)
-        found, _ = _open(temporary / _name(position), database, name, root=temporary)
+        _make(temporary, database, position, secret)
+        found, _ = _open(temporary / place.name, database, name, secret, root=temporary)
         assert found is not None
     return View(EventLog(found), was_altered)
 
 
-def _open(place: Path, database: Database, name: str, *, root: Path | None = None) -> tuple[PastDatabase | None, bool]:
+def _open(
+    place: Path, database: Database, name: str, secret: bytes, *, root: Path | None = None
+) -> tuple[PastDatabase | None, bool]:
     """Open a view that was kept, if it is there and right; one that is not right is removed.
 
     Returns:
@@ -161,7 +169,7 @@ def _open(place: Path, database: Database, name: str, *, root: Path | None = Non
         return None, False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if not _is_right(place, descriptor, database):
+        if not _is_right(place, descriptor, database, secret):
             # Who removes views holds this lock alone, so one that was removed while we waited for it is gone by now.
             was_there = (place / _MANIFEST).exists()
             shutil.rmtree(place, ignore_errors=True)
@@ -175,21 +183,22 @@ def _open(place: Path, database: Database, name: str, *, root: Path | None = Non
         raise
 
 
-def _is_right(place: Path, descriptor: int, database: Database) -> bool:
-    """Tell whether a view is the one that was made, and whether the log has gone through its tree head."""
+def _is_right(place: Path, descriptor: int, database: Database, secret: bytes) -> bool:
+    """Tell whether a view is the one that this user made, and whether the log has gone through its tree head."""
     try:
         manifest = msgspec.json.decode(os.pread(descriptor, os.fstat(descriptor).st_size, 0), type=_Manifest)
         frontier = Frontier(manifest.position, bytes.fromhex(manifest.frontier))
     except (msgspec.MsgspecError, ValueError):
         return False
     view, stamp = place / _VIEW, manifest.stamp
-    if place.name != _name(manifest.position):
+    sealed = hmac.compare_digest(manifest.seal, _seal(secret, manifest.position, manifest.frontier, stamp))
+    if place.name != _name(manifest.position, secret) or not sealed:
         return False
     if not stamp.holds(view, stamp.hash):
         if not view.is_file() or _hash(view) != stamp.hash:
             return False
         wait_for_next_tick(view)
-        _write_manifest(descriptor, manifest.position, frontier, _stamp(view, stamp.hash))
+        _write_manifest(descriptor, frontier, _stamp(view, stamp.hash), secret)
     return _was_head(database, frontier)
 
 
@@ -218,25 +227,29 @@ def _was_head(database: Database, earlier: Frontier) -> bool:
     return True
 
 
-def _make(views: Path, database: Database, position: int) -> bool:
+def _make(views: Path, database: Database, position: int, secret: bytes) -> bool:
     """Make a view and give it its name; return whether an earlier one, on which it could have been built, was not right."""
     was_altered = False
     building = Path(tempfile.mkdtemp(prefix=".making-", dir=views))
     try:
         view = building / _VIEW
-        was_altered = _copy_earlier(views, database, position, view)
+        was_altered = _copy_earlier(views, database, position, view, secret)
         frontier = _replay(database, position, view)
         # The lock file of a database that nobody writes any more.
         (building / f"{_VIEW}.lock").unlink(missing_ok=True)
+        # It was written without waiting for the disk; a power cut must not leave a part of it under its name.
+        _sync(view)
         digest = _hash(view)
         wait_for_next_tick(view)
+        # It was computed from the events of the log, so that nobody need look whether the log went through it.
+        _known_heads.setdefault(database, set()).add((frontier.size, frontier.root().hex()))
         descriptor = os.open(building / _MANIFEST, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write_manifest(descriptor, position, frontier, _stamp(view, digest))
+            _write_manifest(descriptor, frontier, _stamp(view, digest), secret)
         finally:
             os.close(descriptor)
         try:
-            building.rename(views / _name(position))
+            building.rename(views / _name(position, secret))
         except OSError as exc:
             if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
@@ -248,14 +261,14 @@ def _make(views: Path, database: Database, position: int) -> bool:
     return was_altered
 
 
-def _copy_earlier(views: Path, database: Database, position: int, target: Path) -> bool:
+def _copy_earlier(views: Path, database: Database, position: int, target: Path, secret: bytes) -> bool:
     """Copy the nearest earlier view; return whether one was there that was not right."""
     was_altered = False
-    version = _name(position).partition("-")[2]
+    version = _name(position, secret).partition("-")[2]
     for earlier, place in sorted(_kept(views), reverse=True):
         if earlier > position or not place.name.endswith(f"-{version}"):
             continue
-        found, altered = _open(place, database, place.name)
+        found, altered = _open(place, database, place.name, secret)
         was_altered = was_altered or altered
         if found is not None:
             try:
@@ -269,7 +282,7 @@ def _copy_earlier(views: Path, database: Database, position: int, target: Path) 
 
 def _replay(database: Database, position: int, target: Path) -> Frontier:
     """Carry out the events after those that a view holds already, checking each against its leaf hash."""
-    view = SQLiteDatabase(target, create=not target.exists())
+    view = SQLiteDatabase(target, create=not target.exists(), scratch=True)
     try:
         create_log(view)
         ((done, peaks, _, _),) = view.read(READ_HEAD)
@@ -379,17 +392,25 @@ def _kept(views: Path) -> Iterator[tuple[int, Path]]:
             yield int(match[1]), place
 
 
-def _name(position: int) -> str:
-    return f"{position}-{_version()}"
+def _name(position: int, secret: bytes) -> str:
+    return f"{position}-{_version(secret)}"
 
 
 @lru_cache
-def _version() -> str:
-    """Name what views are made by: another projection may give other rows."""
-    digest = hashlib.sha256(VERSION.encode())
+def _version(secret: bytes) -> str:
+    """Name what views are made by, and whom: another projection may give other rows, and nobody believes another's."""
+    digest = hmac.new(secret, VERSION.encode(), hashlib.sha256)
     for path in sorted(Path(schema.__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _hash(path: Path) -> str:
@@ -401,7 +422,12 @@ def _stamp(view: Path, digest: str) -> Stamp:
     return Stamp(digest, time.time(), observe(view) or ())
 
 
-def _write_manifest(descriptor: int, position: int, frontier: Frontier, stamp: Stamp) -> None:
-    data = msgspec.json.encode(_Manifest(position, frontier.to_bytes().hex(), stamp))
+def _seal(secret: bytes, position: int, frontier: str, stamp: Stamp) -> str:
+    return hmac.new(secret, msgspec.json.encode((position, frontier, stamp)), hashlib.sha256).hexdigest()
+
+
+def _write_manifest(descriptor: int, frontier: Frontier, stamp: Stamp, secret: bytes) -> None:
+    peaks = frontier.to_bytes().hex()
+    data = msgspec.json.encode(_Manifest(frontier.size, peaks, stamp, _seal(secret, frontier.size, peaks, stamp)))
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, data, 0)

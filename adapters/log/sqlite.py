@@ -55,6 +55,7 @@ class SQLiteDatabase(Database):
         *,
         create: bool = False,
         read_only: bool = False,
+        scratch: bool = False,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         """Open a database.
@@ -63,6 +64,7 @@ class SQLiteDatabase(Database):
             path: The file; `None` for a private database in memory.
             create: Make the file if it does not exist, readable by its owner only.
             read_only: Nobody writes the file any more, so that it is read without locks.
+            scratch: The file is thrown away unless all goes well, so that nothing is brought to the disk in between.
             lock_timeout_s: Longest wait for the write lock, seconds.
 
         Raises:
@@ -71,6 +73,7 @@ class SQLiteDatabase(Database):
             StoreUnavailableError: The file does not exist or cannot be reached.
         """
         self._path = path
+        self._scratch = scratch
         self._timeout_s = lock_timeout_s
         self._local = threading.local()
         self._all: dict[_Connection, threading.Thread] = {}
@@ -201,11 +204,12 @@ class SQLiteDatabase(Database):
 class _Connection:
     """A SQLite connection, and the descriptor through which its thread takes the write lock."""
 
-    def __init__(self, path: Path | None, *, read_only: bool, reader: bool = False) -> None:
+    def __init__(self, path: Path | None, *, read_only: bool, reader: bool = False, scratch: bool = False) -> None:
         self.pid = os.getpid()
         # Closing a connection while another thread runs a statement on it would crash the interpreter.
         self.mutex = threading.RLock()
         self._reader = reader
+        self._scratch = scratch
         self._lock_path: Path | None = None
         self._path = path
         self._identity = _identity(path)
@@ -242,10 +246,16 @@ class _Connection:
         if sys.platform == "darwin":
             # On macOS only F_FULLFSYNC reaches the medium.
             settings += ["fullfsync=ON", "checkpoint_fullfsync=ON"]
+        if self._scratch:
+            settings += ["synchronous=OFF", "secure_delete=OFF", "journal_mode=MEMORY"]
         for setting in settings:
             self.sqlite.execute(f"PRAGMA {setting}")
         _add_functions(self.sqlite)
-        if self._lock_path is None or self.sqlite.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        if (
+            self._scratch
+            or self._lock_path is None
+            or self.sqlite.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        ):
             return
         # The database of another application is left as it is; whoever opened it by mistake is told elsewhere.
         tables = {name for (name,) in self.sqlite.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}

@@ -307,7 +307,7 @@ def _differences(live: Reader, existing: Mapping[str, Collection[str]]) -> list[
     problems: list[Problem] = []
     # On disk, since a log may be larger than memory.
     with tempfile.TemporaryDirectory(prefix="lineagelog-verify-") as folder:
-        replica = SQLiteDatabase(Path(folder) / "replica.db", create=True)
+        replica = SQLiteDatabase(Path(folder) / "replica.db", create=True, scratch=True)
         try:
             create_projections(replica)
             # What cannot be read of the events themselves has been reported.

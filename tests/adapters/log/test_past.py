@@ -18,8 +18,10 @@ from lineagelog.adapters.log.past import log_as_of
 from lineagelog.adapters.log.verification import verify_log
 from lineagelog.domain.errors import LogCorruptError, StoreReadOnlyError
 from lineagelog.domain.event import NewEvent
+from lineagelog.domain.merkle import Frontier
 
 STORE = "store-id"
+SECRET = b"known to this user alone"
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def view_of(folder: Path) -> Callable[..., Any]:
     """Open a view, and close it after a look."""
 
     def look(log: EventLog, position: int, see: Callable[[EventLog], Any] = lambda log: log.head()) -> Any:
-        view = log_as_of(log.database, position, store_id=STORE, folder=folder)
+        view = log_as_of(log.database, position, store_id=STORE, folder=folder, secret=SECRET)
         try:
             return see(view.log), view.was_altered
         finally:
@@ -134,6 +136,29 @@ def test_a_view_with_a_fitting_hash_that_the_log_never_was_is_noticed(
     assert view_of(log, 20) == ((20, view_of(log, 20)[0].root), True)
 
 
+def test_a_forged_view_with_a_fitting_description_is_noticed_without_the_secret(
+    log: EventLog, history: list[NewEvent], view_of: Callable[..., Any], tables: Callable[[EventLog], Any], folder: Path
+) -> None:
+    log.append(history)
+    expected = view_of(log, 30, tables)[0]
+    view = one_view(folder)
+    description = view.with_name("view.json")
+    with sqlite3.connect(view) as connection:
+        connection.execute("UPDATE users SET name = 'Somebody else'")
+    connection.close()
+    # The forger knows all of this software, and the head that the log had then.
+    fields = json.loads(description.read_bytes())
+    stamp = past._stamp(view, past._hash(view))
+    for secret in (b"", b"another"):
+        frontier = Frontier(30, bytes.fromhex(fields["frontier"]))
+        with description.open("r+") as file:
+            past._write_manifest(file.fileno(), frontier, stamp, secret)
+        assert view_of(log, 30, tables) == (expected, True)
+    assert view_of(log, 30, tables) == (expected, False)
+    for path in (folder / STORE, view.parent, view, description):
+        assert path.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"position": 20, "frontier": "aa", "stamp": null}'])
 def test_a_view_whose_description_is_damaged_is_made_anew(
     log: EventLog, history: list[NewEvent], view_of: Callable[..., Any], folder: Path, content: bytes
@@ -173,7 +198,7 @@ def test_views_are_bounded_and_one_that_is_open_stays(
 ) -> None:
     log.append(history)
     monkeypatch.setattr(past, "MAX_VIEWS", 2)
-    held = log_as_of(log.database, 5, store_id=STORE, folder=folder)
+    held = log_as_of(log.database, 5, store_id=STORE, folder=folder, secret=SECRET)
     for position in (10, 15, 20):
         view_of(log, position)
     assert kept(folder) == [5, 15, 20]
@@ -189,7 +214,7 @@ def test_where_nothing_can_be_kept_a_view_lives_as_long_as_it_is_open(
 ) -> None:
     log.append(history)
     (tmp_path / "a file").write_text("")
-    view = log_as_of(log.database, 20, store_id=STORE, folder=tmp_path / "a file")
+    view = log_as_of(log.database, 20, store_id=STORE, folder=tmp_path / "a file", secret=SECRET)
     folder = Path(view.log.database._path).parent  # type: ignore[attr-defined]
     assert view.log.head().position == 20
     view.log.close()
