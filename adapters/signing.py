@@ -19,6 +19,10 @@ from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.note import ED25519, NoteSignature, SignedNote, VerifierKey, is_key_name
 
 _SEED_BYTES: Final = 32
+_FIELD: Final = 2**255 - 19
+_Y_OF_ORDER_8: Final = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+_SMALL_ORDER: Final = frozenset({0, 1, _FIELD - 1, _Y_OF_ORDER_8, _FIELD - _Y_OF_ORDER_8})
+"""The y coordinates of the eight points whose order divides eight."""
 _PREFIX: Final = "PRIVATE+KEY+"
 
 
@@ -99,7 +103,9 @@ def signed_by(note: SignedNote, keys: list[VerifierKey]) -> VerifierKey | None:
 
 
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Tell whether an Ed25519 signature is right."""
+    """Tell whether an Ed25519 signature is right, by the rules of `verify_proof.py` on keys, where the library is less strict."""
+    if not _is_sound(public):
+        return False
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -108,3 +114,9 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _is_sound(public: bytes) -> bool:
+    """Tell whether a public key is in canonical form, and not of small order: for such a key anybody can sign."""
+    y = int.from_bytes(public, "little") & (1 << 255) - 1
+    return y < _FIELD and y not in _SMALL_ORDER

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from campaigns import changing_files, forgery, s3_faults
+from campaigns import changing_files, forgery, s3_faults, signatures
 from campaigns.report import Report
 
 CAMPAIGNS = {
@@ -16,6 +16,7 @@ CAMPAIGNS = {
     "s3-kills": (s3_faults.kills, 30),
     "changing-files": (changing_files.changing_files, 200),
     "forged-proofs": (forgery.forged_proofs, 100_000),
+    "forged-signatures": (signatures.forged_signatures, 3_000),
     "flipped-bits": (forgery.flipped_bits, 60),
     "rewritten-logs": (forgery.rewritten_logs, 500),
 }

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from campaigns.report import Report
+from campaigns.report import ForgeryReport, Report
 from lineagelog import location, verify_proof
 from lineagelog.adapters.log.schema import EVENTS, TRIGGERS
 from lineagelog.adapters.signing import SigningKey
@@ -26,16 +26,6 @@ from lineagelog.store import Store
 
 N_EVENTS = 130
 _COLUMNS = ", ".join(EVENTS.names)
-
-
-class ForgeryReport(Report):
-    """What became of forgeries: each is refused or a problem."""
-
-    def to_text(self) -> str:
-        """Say it in words."""
-        lines = [f"{self.refused.total()} forgeries found, {len(self.problems)} problems"]
-        lines += [f"  {kind}: {number} found" for kind, number in sorted(self.refused.items())]
-        return "\n".join([*lines, *(f"  PROBLEM {problem}" for problem in self.problems[:20])])
 
 
 class Sealed(NamedTuple):

@@ -30,3 +30,14 @@ class Report:
             *(f"  PROBLEM {problem}" for problem in self.problems),
         ]
         return "\n".join(lines)
+
+
+class ForgeryReport(Report):
+    """What became of forgeries: each is refused or a problem."""
+
+    def to_text(self) -> str:
+        """Say it in words."""
+        lines = [f"{self.refused.total()} forgeries found, {len(self.problems)} problems"]
+        lines += [f"  {kind}: {number} rightly taken" for kind, number in sorted(self.saved.items())]
+        lines += [f"  {kind}: {number} found" for kind, number in sorted(self.refused.items())]
+        return "\n".join([*lines, *(f"  PROBLEM {problem}" for problem in self.problems[:20])])

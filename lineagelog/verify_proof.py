@@ -97,7 +97,10 @@ def _read_json(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise NotProvenError("the proof is not JSON") from None
     if not isinstance(proof, dict) or to_bytes(proof) != data:
-        raise NotProvenError("the proof is not in its canonical form")
+        raise NotProvenError(
+            "the proof is not in its canonical form: it was edited, or another program wrote it anew; get the file that "
+            "`prov prove` wrote"
+        )
     return proof
 
 
@@ -116,7 +119,10 @@ def _check_event(entry: Any, checkpoint: Checkpoint) -> dict[str, Any]:
         if not (type(value) is int if column in INTEGERS else value is None or type(value) is str):
             raise NotProvenError(f"the column {column} of an event is of the wrong type")
     if not is_included(leaf_hash(event), event["position"] - 1, checkpoint, _hashes(entry["inclusion"])):
-        raise NotProvenError(f"the event {event['position']} is not in the log of the checkpoint")
+        raise NotProvenError(
+            f"the event {event['position']} as it stands in the proof is not in the log of the checkpoint: the event, its path of "
+            "hashes, or the checkpoint was changed"
+        )
     return event
 
 
@@ -191,9 +197,14 @@ def read_key(key: str) -> tuple[str, bytes]:
     """Read a verifier key: name, and public key."""
     name, _, rest = key.strip().partition("+")
     key_id, _, encoded = rest.partition("+")
-    data = _base64(encoded)
+    try:
+        data = _base64(encoded)
+    except NotProvenError:
+        data = b""
     if not name or data[:1] != b"\x01" or len(data) != 33 or _key_id(name, data[1:]).hex() != key_id:
-        raise NotProvenError("the verifier key cannot be read")
+        raise NotProvenError(
+            "the verifier key cannot be read; it is one line, name+fingerprint+base64, as its holder gave it"
+        )
     return name, data[1:]
 
 
@@ -353,8 +364,11 @@ def main() -> int:
     try:
         note = arguments.checkpoint.read_bytes() if arguments.checkpoint is not None else None
         proven = verify_proof(arguments.proof.read_bytes(), arguments.key, note)
-    except (NotProvenError, OSError) as exc:
+    except NotProvenError as exc:
         print(f"NOT PROVEN: {exc}", file=sys.stderr)  # noqa: T201
+        return 1
+    except OSError as exc:
+        print(f"NOT PROVEN: {exc.filename} cannot be read: {exc.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     size, root = proven.checkpoint.size, proven.checkpoint.root.hex()
     lines = [f"the key's holder signed that {proven.checkpoint.origin} held {size} events, tree root {root}"]
