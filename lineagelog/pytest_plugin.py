@@ -128,13 +128,18 @@ def lineagelog_record() -> Callable[[Store, str | os.PathLike[str]], Path]:
 def lineagelog_snapshot(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Compare the lineage of an artifact with what it was: `lineagelog_snapshot(artifact)`.
 
-    What it was stands in `snapshots/` beside the test, in a file named after it; `pytest --lineagelog-update` writes the file anew.
+    What it was stands in `snapshots/` beside the test, in a file named after it, with a number from the second call on;
+    `pytest --lineagelog-update` writes the files anew.
     """
 
-    def compare(artifact: Artifact, name: str | None = None) -> None:
+    compared: list[Path] = []
+
+    def compare(artifact: Artifact) -> None:
         __tracebackhide__ = True
         test = "".join(character if character.isalnum() else "_" for character in request.node.name).strip("_")
-        path = request.path.parent / "snapshots" / request.path.stem / f"{name or test}.txt"
+        number = f"-{len(compared) + 1}" if compared else ""
+        path = request.path.parent / "snapshots" / request.path.stem / f"{test}{number}.txt"
+        compared.append(path)
         text = lineage_text(artifact)
         if request.config.getoption("lineagelog_update"):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -537,7 +537,7 @@ class Store:
         Args:
             field: Only changes of this field.
             newest_first: The last event first.
-            conditions: Those of `trail`: `who`, `what`, `record`, `run`, `since`, `until`, `limit`.
+            conditions: Those of `trail`: `who`, `what`, `record`, `run`, `why`, `since`, `until`, `limit`.
 
         Returns:
             Rows to iterate over, or to `write()` as CSV, HTML or Parquet; see `lineagelog/audit_trail.py`.

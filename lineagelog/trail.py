@@ -164,6 +164,7 @@ def trail(
     what: str | None = None,
     record: str | None = None,
     run: str | None = None,
+    why: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     field: str | None = None,
@@ -181,6 +182,7 @@ def trail(
         what: Kind of event: `ArtifactRegistered`, `artifact.registered`, or `artifact` for all about artifacts.
         record: Uid of the record it is about, or its beginning; attempts that were refused are among it.
         run: Uid of the run it happened in, or its beginning.
+        why: Part of the reason that was given, in upper or lower case.
         since: At this time or later.
         until: Before this time.
         field: A field that it changed, or the name of a feature.
@@ -199,6 +201,7 @@ def trail(
         "topic": _topic(what) if what is not None else None,
         **(_about(store, record) if record is not None else {}),
         "run": _run_id(store, run) if run is not None else None,
+        "reason": _reason(why) if why is not None else None,
         "since": time_text(since) if since is not None else None,
         "until": time_text(until) if until is not None else None,
         "topics": _CHANGING if field is not None else None,
@@ -414,6 +417,12 @@ def _topic(what: str) -> str:
         "the kind of event",
         f"{what!r} is not known; the kinds are: {', '.join(sorted(classes))}, or the first words of a topic",
     )
+
+
+def _reason(why: str) -> str:
+    if not why.strip():
+        raise InvalidValueError("why", "is empty; give a part of the reason")
+    return why
 
 
 def _user_id(store: Store, handle: str) -> str:

@@ -21,6 +21,7 @@ from lineagelog.domain.errors import ConcurrentWriteError, StoreBusyError, Store
 from lineagelog.domain.event import NewEvent, RecordedEvent, decode
 from lineagelog.domain.ids import Id
 from lineagelog.projections import schema
+from lineagelog.projections.functions import lower_text
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader, Row
 from lineagelog.projections.table import Scalar, Table, create_indexes, create_table
@@ -154,6 +155,7 @@ class EventLog:
         run: str | None = None,
         topic: str | None = None,
         topics: Sequence[str] | None = None,
+        reason: str | None = None,
         since: str | None = None,
         until: str | None = None,
         newest_first: bool = False,
@@ -172,6 +174,7 @@ class EventLog:
             run: Only events in this run.
             topic: Only events whose topic is this or begins with it and a full stop.
             topics: Only events of one of these topics.
+            reason: Only events whose reason holds this text, in upper or lower case.
             since: Only events recorded at this time or later, text of 27 characters.
             until: Only events recorded before this time.
             newest_first: The last event first.
@@ -200,6 +203,9 @@ class EventLog:
         if topics is not None:
             sql = f"{sql} AND topic IN ({', '.join('?' * len(topics)) or 'NULL'})"
             values += topics
+        if reason is not None:
+            sql = f"{sql} AND replace(lineagelog_lower(reason), ?, '') <> lineagelog_lower(reason)"
+            values.append(lower_text(reason))
         sql += f" ORDER BY position{' DESC' if newest_first else ''}"
         if limit is not None:
             sql, values = f"{sql} LIMIT ?", [*values, limit]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         "prov audit",
         "prov audit --user HANDLE --since 2h --all",
         "prov audit --field description --json",
+        "prov audit --why calibration",
         "prov audit --record UID -o audit.csv",
         "prov audit --kind artifact --until 2027-01-01 -o audit.html",
         "prov audit --as-of 8 --csv",
@@ -43,6 +44,9 @@ def audit(
     run: Annotated[str | None, typer.Option(metavar="UID", help="Only what happened in this run.")] = None,
     field: Annotated[
         str | None, typer.Option(help="Only changes of this field, or of the feature of this name.")
+    ] = None,
+    why: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only where the reason that was given holds this text.")
     ] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help=f"Only events then or later: {HELP}.")] = None,
     until: Annotated[
@@ -71,6 +75,7 @@ def audit(
             record=record,
             what=kind,
             run=run,
+            why=why,
             field=field,
             since=read_moment(since, "--since", now=now) if since is not None else None,
             until=read_moment(until, "--until", now=now, end_of_day=True) if until is not None else None,

@@ -45,6 +45,9 @@ def log(
     ] = None,
     record: Annotated[str | None, typer.Option(metavar="UID", help="Only what happened to this record.")] = None,
     run: Annotated[str | None, typer.Option(metavar="UID", help="Only what happened in this run.")] = None,
+    why: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only where the reason that was given holds this text.")
+    ] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help=f"Only events then or later: {HELP}.")] = None,
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only events before; a date includes that day.")
@@ -64,6 +67,7 @@ def log(
             what=what,
             record=record,
             run=run,
+            why=why,
             since=read_moment(since, "--since", now=now) if since is not None else None,
             until=read_moment(until, "--until", now=now, end_of_day=True) if until is not None else None,
             newest_first=not oldest_first,

@@ -111,6 +111,8 @@ def test_filters_select_what_they_say(store: Store, edited: Any) -> None:
         ({"since": middle}, lambda row: row.at >= middle),
         ({"until": middle}, lambda row: row.at < middle),
         ({"field": "mass"}, lambda row: row.field == "mass"),
+        ({"why": "RECALI"}, lambda row: row.reason == "recalibrated"),
+        ({"why": "Ünï"}, lambda row: row.reason == "ünïcode 数"),
         ({"who": "bo", "field": "description"}, lambda row: (row.who, row.field) == ("bo", "description")),
     ):
         expected = [row for row in every if holds(row)]
@@ -124,6 +126,7 @@ def test_filters_select_what_they_say(store: Store, edited: Any) -> None:
         (UserNotFoundError, {"who": "nobody"}),
         (RecordNotFoundError, {"record": "zzzzzzzz"}),
         (InvalidValueError, {"what": "Nothing"}),
+        (InvalidValueError, {"why": " "}),
     ):
         with pytest.raises(error):
             store.audit(**conditions)  # type: ignore[arg-type]
