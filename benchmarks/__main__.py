@@ -7,7 +7,7 @@ import platform
 import sqlite3
 import sys
 
-from benchmarks import exports, formats, foundation, history, registries, storage, tracking, validation
+from benchmarks import exports, formats, foundation, history, questions, registries, storage, tracking, validation
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -19,8 +19,9 @@ BENCHMARKS = {
     **tracking.BENCHMARKS,
     **validation.BENCHMARKS,
     **exports.BENCHMARKS,
+    **questions.BENCHMARKS,
 }
-LONG = {**registries.LONG, **history.LONG, **exports.LONG}
+LONG = {**registries.LONG, **history.LONG, **exports.LONG, **questions.LONG}
 NAMED = {**BENCHMARKS, **LONG}
 
 

@@ -12,14 +12,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lineagelog.domain.errors import InvalidValueError, QueryError, RecordNotFoundError
-from lineagelog.exporters.sparql import QueryResult, query
+from lineagelog.domain.errors import InvalidValueError, MultipleRecordsError, QueryError, RecordNotFoundError
+from lineagelog.domain.ids import VERSION_LENGTH
+from lineagelog.exporters.sparql import Engine, QueryResult, check_timeout
 
-_EXISTS: Final = """ASK {
-  VALUES ?about { "UID" }
-  { ?artifact ll:key ?about ; a ll:Artifact } UNION
-  { ?artifact a ll:Artifact BIND(REPLACE(STR(?artifact), "^.*/", "") AS ?about) }
+_IS_KEY: Final = 'ASK { ?artifact ll:key "UID" ; a ll:Artifact }'
+_UIDS: Final = """SELECT ?uid {
+  ?artifact a ll:Artifact BIND(REPLACE(STR(?artifact), "^.*/", "") AS ?uid) FILTER(STRSTARTS(?uid, "UID"))
 }"""
+_SHOWN: Final = 10
 _PLACE: Final = '"UID"'
 _ABOUT: Final = "# About: "
 
@@ -82,17 +83,39 @@ def named_query(name: str) -> NamedQuery:
 def ask_named(source: str | Path, name: str, about: str | None, *, timeout_s: float = 30.0) -> QueryResult:
     """Ask an export a named query; see `sparql.query`.
 
+    Args:
+        source: Path of the export.
+        name: Name of the query.
+        about: The artifact it is about: its key, which means all its versions, or its uid or the beginning of it.
+        timeout_s: Longest time, seconds.
+
     Raises:
         QueryError: There is no query of this name, or it takes too long.
         InvalidValueError: What it is about is missing, or it is about everything.
         RecordNotFoundError: The export has nothing of what it is about.
+        MultipleRecordsError: The uids of several artifacts begin with it.
     """
     chosen = named_query(name)
-    result = query(source, chosen.filled(about), timeout_s=timeout_s)
-    # Nobody touched it is another answer than there is no such thing here.
-    if about is not None and not result.rows and not query(source, fill(_EXISTS, about), timeout_s=timeout_s).answer:
+    chosen.filled(about)
+    check_timeout(timeout_s)
+    with Engine() as engine:
+        engine.load(source)
+        if about is not None:
+            about = _known(engine, about, str(source), timeout_s)
+        return engine.ask(chosen.filled(about), timeout_s=timeout_s)
+
+
+def _known(engine: Engine, about: str, source: str, timeout_s: float) -> str:
+    """Take a key as it is, and make a whole uid of its beginning: that nothing came of it is another answer than that it is not."""
+    if engine.ask(fill(_IS_KEY, about), timeout_s=timeout_s).answer:
+        return about
+    uids = sorted(uid for (uid,) in engine.ask(fill(_UIDS, about), timeout_s=timeout_s).rows)
+    # Of a family of versions the latest is meant, as everywhere.
+    if len({uid[:-VERSION_LENGTH] for uid in uids}) > 1:
+        raise MultipleRecordsError("artifact", f"the uid {about!r}", tuple(uids[:_SHOWN]))
+    if not uids:
         raise RecordNotFoundError("artifact", f"the key or uid {about!r}", f"looked in {source}")
-    return result
+    return str(uids[-1])
 
 
 def _read(name: str, text: str) -> NamedQuery:

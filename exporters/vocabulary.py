@@ -208,6 +208,7 @@ CHECKED: Final = Name("ll:checked")
 KNOWN_ROLES: Final = {"input": Name("ll:input"), "output": Name("ll:output")}
 """Roles every store knows; others get IRIs within the store."""
 
+_RECORD: Final = re.compile(rf"{re.escape(DEFAULT_BASE)}/[^/]+/([a-z-]+)/([A-Za-z0-9-]+)")
 _PLAIN: Final = re.compile(r"(?=[0-9-]*[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 
@@ -246,6 +247,18 @@ def name(prefix: str, uid: str) -> Name:
 def role(text: str) -> Name:
     """Name a role: one that every store knows, or one of this store."""
     return KNOWN_ROLES.get(text) or name("role", text)
+
+
+def shorten(iri: str) -> str:
+    """Write the IRI of a record, or of a term, as people name it: `artifact:Xk3…`, `prov:Entity`; any other text as it is."""
+    match = _RECORD.fullmatch(iri)
+    if match is not None:
+        return f"{match[1]}:{match[2]}"
+    for prefix, namespace in NAMESPACES.items():
+        local = iri.removeprefix(namespace)
+        if local != iri and _PLAIN.fullmatch(local):
+            return f"{prefix}:{local}"
+    return iri
 
 
 def left_out_name(what: str) -> Name:

@@ -19,6 +19,7 @@ from lineagelog.writing import written_whole
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
+    from rdflib import Dataset
 
     from lineagelog.adapters.log.event_log import Head
     from lineagelog.exporters.export import ExportSummary
@@ -126,6 +127,16 @@ def export(
 def to_prov(store: Store, subject: BaseRecord | str | None, *, direction: str | None = None) -> ProvDocument:
     """Build a document of the library `prov`; meant for small sub-graphs, since it is all held in memory."""
     from lineagelog.exporters.document import to_prov as build
+
+    scope = scope_of(store, subject, direction)
+    with store.log.database.snapshot() as snapshot:
+        head = head_of(snapshot)
+        return build(snapshot, scope=scope, head_position=head.position, head_root=head.root)
+
+
+def to_rdflib(store: Store, subject: BaseRecord | str | None, *, direction: str | None = None) -> Dataset:
+    """Build a dataset of the library rdflib; meant for small sub-graphs, since it is all held in memory."""
+    from lineagelog.exporters.graph import to_rdflib as build
 
     scope = scope_of(store, subject, direction)
     with store.log.database.snapshot() as snapshot:

@@ -33,6 +33,7 @@ from lineagelog.session import Session
 if TYPE_CHECKING:
     import pandas as pd
     from prov.model import ProvDocument
+    from rdflib import Dataset
 
     # The registries are attributes of a store under the names of their classes.
     from lineagelog import artifact as artifact_
@@ -588,6 +589,12 @@ class Store:
         from lineagelog.export import to_prov
 
         return to_prov(self, subject, direction=direction)
+
+    def to_rdflib(self, subject: BaseRecord | str | None = None, *, direction: str | None = None) -> Dataset:
+        """Build a dataset of the library rdflib; meant for small sub-graphs, since it is all held in memory."""
+        from lineagelog.export import to_rdflib
+
+        return to_rdflib(self, subject, direction=direction)
 
     def sparql(
         self,

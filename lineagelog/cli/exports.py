@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lineagelog.exporters.sparql import QueryResult
 
 _TIMEOUT_S = 60.0
+_LONG = 200
+_HASH = 64
 
 
 @command(
@@ -256,6 +258,8 @@ def query(
             raise typer.BadParameter("--list asks nothing; leave the question out")
         _list_named(call.out)
         return
+    if as_csv and call.out.json:
+        raise typer.BadParameter("--csv and --json are two formats; choose one")
     if sum(option is not None for option in (sparql, file, named)) != 1:
         raise typer.BadParameter(
             "give the question as an argument, with -f FILE, or with --named NAME (--list shows them)"
@@ -277,6 +281,8 @@ def query(
     else:
         with call.store() as store:
             result = store.sparql(question, named=named, about=about, timeout_s=timeout, on_disk=True)
+    if as_csv and result.kind != "select":
+        raise typer.BadParameter("--csv is for the rows of a SELECT; leave it out for ASK, CONSTRUCT and DESCRIBE")
     _print_result(call.out, result, as_csv=as_csv)
 
 
@@ -307,7 +313,26 @@ def _print_result(out: Output, result: QueryResult, *, as_csv: bool) -> None:
         out.objects(dict(zip(result.columns, row, strict=True)) for row in result.rows)
     elif as_csv:
         _print_csv(result)
-    elif not out.table(result.columns, result.rows, whole=result.columns if out.is_piped else ()):
+    elif out.is_piped:
+        if not out.table(result.columns, result.rows, whole=result.columns):
+            out.say("no solutions")
+    else:
+        _print_table(out, result)
+
+
+def _print_table(out: Output, result: QueryResult) -> None:
+    """Print rows for people: names of records and terms without the beginning that all of them share, long texts cut short."""
+    from lineagelog.exporters.vocabulary import shorten
+
+    rows = [[shorten(value) if isinstance(value, str) else value for value in row] for row in result.rows]
+    names, long = set(), set()
+    for before, after in zip(result.rows, rows, strict=True):
+        for column, value, shown in zip(result.columns, before, after, strict=True):
+            if value != shown:
+                names.add(column)
+            elif isinstance(value, str) and (len(value) > _LONG or (len(value) >= _HASH and " " not in value)):
+                long.add(column)
+    if not out.table(result.columns, rows, whole=names - long, cut=long):
         out.say("no solutions")
 
 

@@ -342,6 +342,28 @@ def test_query_answers_from_the_store_and_from_an_export(prov: Any, story_on_eac
     assert prov("query", "SELECT * WHERE { ?x prov:used ?x }").out == "no solutions\n"
 
 
+def test_a_terminal_shows_names_and_a_pipe_whole_iris(prov: Any, story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = (
+        "SELECT ?data ?hash ?type { ?data a ll:Artifact ; ll:sha256 ?hash ; a ?type . FILTER(?type = prov:Entity) }"
+    )
+    piped = prov("query", question).out
+    assert f"/artifact/{story.raw} " in piped
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "72")
+    shown = prov("query", question).out
+    assert f"artifact:{story.raw} " in shown
+    assert "prov:Entity" in shown
+    assert "https://" not in shown
+    assert "…" in shown
+    assert len(shown.splitlines()) == len(piped.splitlines())
+
+
+def test_csv_is_of_rows_only(prov: Any, story: Any) -> None:
+    for question in ("ASK { ?s ?p ?o }", "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"):
+        assert prov("query", question, "--csv").code == exits.USAGE
+    assert prov("query", "SELECT * { ?s ?p ?o }", "--csv", "--json").code == exits.USAGE
+
+
 def test_query_result_cannot_steer_the_terminal(prov: Any, story: Any) -> None:
     question = 'SELECT ?d WHERE { ?x dcterms:description ?d . FILTER(CONTAINS(?d, "red")) }'
     for option in ([], ["--csv"], ["--json"]):

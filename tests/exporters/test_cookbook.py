@@ -12,7 +12,7 @@ import pyoxigraph
 import pytest
 
 from lineagelog import Store
-from lineagelog.domain.errors import InvalidValueError, QueryError, RecordNotFoundError
+from lineagelog.domain.errors import InvalidValueError, MultipleRecordsError, QueryError, RecordNotFoundError
 from lineagelog.exporters.cookbook import ask_named, fill, named_queries, named_query
 from lineagelog.exporters.sparql import QueryResult, query
 
@@ -58,6 +58,7 @@ def _tell(store: Store, folder: Path) -> None:
         model.labels.remove(draft)
     store.Feature(name="auc", dtype=float).save()
     model.features.add_values({"auc": 0.5})
+    store.Collection([clean, model], key="results").save()
     consented.delete(permanent=True, reason="consent was withdrawn")
     raw.path.write_text("b\n1\n")
     raw.verify()
@@ -87,15 +88,22 @@ def test_each_question_has_its_answer(asked: Any) -> None:
         ("ana", "read", "clean.py", None),
         ("ben", "deleted", None, "consent was withdrawn"),
     ]
-    noted = table(asked("who-touched", "model.txt"), "who", "did")
-    assert noted == [("ben", did) for did in ("made", "annotated", "took an annotation back", "annotated")]
+    noted = table(asked("who-touched", "model.txt"), "who", "did", "what", "reason")
+    assert noted == [
+        ("ben", "made", None, None),
+        ("ben", "annotated", "draft", None),
+        ("ben", "took an annotation back", "draft", "reviewed"),
+        ("ben", "annotated", "auc", None),
+        ("ben", "put into a collection", "results", None),
+    ]
     sources = table(asked("sources-of", "model.txt"), "key", "version", "who")
     assert sources == [("consented.csv", 1, "ana"), ("raw.csv", 1, "ana")]
     affected = table(asked("affected-by", "raw.csv"), "key", "who", "code")
     assert affected == [("clean.csv", "ana", "clean.py"), ("model.txt", "ben", "fit.py")]
     code = table(asked("code-behind", "model.txt"), "code", "version", "params", "who")
     assert code == [("clean.py", 1, '{"k":3}', "ana"), ("fit.py", 1, '{"seed":1}', "ben")]
-    assert len(asked("software-behind", "model.txt").rows) == 1
+    software = table(asked("software-behind", "model.txt"), "code", "environment")
+    assert software == [("clean.py", None), ("fit.py", None)]
     annotations = table(asked("annotations-of", "model.txt"), "who", "feature", "what", "ended_by", "reason")
     assert annotations == [("ben", None, "draft", "ben", "reviewed"), ("ben", "auc", "0.5", None, None)]
     deleted = table(asked("deleted"), "who", "reason", "key", "version", "content_removed")
@@ -110,7 +118,20 @@ def test_each_question_has_its_answer(asked: Any) -> None:
 def test_a_uid_means_one_version(asked: Any, folder: Path) -> None:
     with Store.open(folder / "study") as store:
         uid = store.Artifact.get(key="raw.csv").uid
-    assert asked("affected-by", uid).rows == asked("affected-by", "raw.csv").rows != ()
+    rows = asked("affected-by", "raw.csv").rows
+    assert asked("affected-by", uid).rows == asked("affected-by", uid[:9]).rows == rows != ()
+
+
+def test_the_beginning_of_several_uids_means_none_of_them(folder: Path) -> None:
+    # In an export: the store looks for records itself.
+    trig = folder / "twins.trig"
+    head = "@prefix ll: <https://w3id.org/lineagelog/ns#> . @prefix : <https://w3id.org/lineagelog/id/S/artifact/> .\n"
+    trig.write_text(f"{head}:AbcA0000 a ll:Artifact . :AbcB0000 a ll:Artifact . :AbcB0001 a ll:Artifact .")
+    with pytest.raises(MultipleRecordsError, match="AbcA0000, AbcB0000, AbcB0001"):
+        ask_named(trig, "who-touched", "Abc")
+    assert ask_named(trig, "who-touched", "AbcB").rows == ()
+    with pytest.raises(RecordNotFoundError, match="AbcC"):
+        ask_named(trig, "who-touched", "AbcC")
 
 
 @pytest.mark.parametrize("name", ABOUT)

@@ -117,7 +117,7 @@ NO_EVENTS: Final = {
     "Artifact": "downstream lineage_graph upstream view_lineage view_tree",
     "Collection": "downstream lineage_graph upstream view_lineage",
     "Store": "as_current as_of audit because check_is_present close content_by_storage events find_storage open overview "
-    "prove sealing_keys record_log resolve_root sparql storage_backend to_prov trail verify view",
+    "prove sealing_keys record_log resolve_root sparql storage_backend storage_backends to_prov to_rdflib trail verify view",
     "ln": "as_of close connect current_run current_store errors list_stores open settings setup validate_prov view view_tree",
 }
 """Verbs that ask."""
