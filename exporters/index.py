@@ -20,7 +20,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -65,10 +65,12 @@ class Source:
     Attributes:
         snapshot: Opens one consistent view of its database.
         events: Reads the events after a position and up to another.
+        progress: Opens what shows how many statements were written, as they are; it yields what takes the number, or nothing.
     """
 
     snapshot: Callable[[], AbstractContextManager[Reader]]
     events: Callable[[int, int], Iterable[RecordedEvent]]
+    progress: Callable[[], AbstractContextManager[Callable[[int], object] | None]] = nullcontext
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -153,7 +155,8 @@ def bring_up_to_date(engine: Engine, source: Source, standing: Standing | None) 
                 )
                 engine.change(change, map(str.encode, write_ntriples(change.export)))
                 return now
-        engine.load(map(str.encode, write_ntriples(_open_whole(reader, now.position, root))), format="nt")
+        with source.progress() as progress:
+            engine.load(_told(write_ntriples(_open_whole(reader, now.position, root)), progress), format="nt")
         return now
 
 
@@ -354,6 +357,13 @@ def _standing(folder: Path) -> Standing | None:
 def _leaf(reader: Reader, position: int) -> str:
     rows = reader.read("SELECT leaf_hash FROM events WHERE position = ?", (position,))
     return str(rows[0][0]) if rows else ""
+
+
+def _told(pieces: Iterator[str], progress: Callable[[int], object] | None) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece.encode()
+        if progress is not None:
+            progress(piece.count("\n"))
 
 
 def _open_whole(reader: Reader, position: int, root: str) -> Export:

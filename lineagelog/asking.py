@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineagelog import message
-from lineagelog.domain.errors import InvalidValueError
+from lineagelog.domain.errors import InvalidValueError, RecordNotFoundError
 from lineagelog.finding import find_record
 from lineagelog.preferences import settings
+from lineagelog.progress import statement_progress
 from lineagelog.record import BaseRecord
 
 if TYPE_CHECKING:
@@ -95,7 +96,13 @@ def _ask_export(store: Store, query: str, timeout_s: float) -> QueryResult:
 def _source(store: Store) -> Source:
     from lineagelog.exporters.index import Source
 
-    return Source(store.log.database.snapshot, lambda after, up_to: store.log.read(after=after, up_to=up_to))
+    # The log and not the store, which holds the index.
+    log, name = store.log, store.name
+    return Source(
+        log.database.snapshot,
+        lambda after, up_to: log.read(after=after, up_to=up_to),
+        lambda: statement_progress(f"graph of {name}"),
+    )
 
 
 def _about(store: Store, about: BaseRecord | str) -> str:
@@ -103,7 +110,12 @@ def _about(store: Store, about: BaseRecord | str) -> str:
     if not isinstance(about, BaseRecord):
         if store.Artifact._whole().filter(key=about).exists():
             return about
-        about = find_record(store, about, ("Artifact",))
+        try:
+            about = find_record(store, about, ("Artifact",))
+        except RecordNotFoundError as exc:
+            raise RecordNotFoundError(
+                "artifact", f"the key or uid {about!r}", "looked among all, deleted ones too"
+            ) from exc
     elif about.registry.name != "Artifact":
         raise InvalidValueError("about", f"is {about!r}, which is no Artifact")
     about._need_saved("ask about")

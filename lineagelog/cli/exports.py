@@ -332,8 +332,16 @@ def _print_table(out: Output, result: QueryResult) -> None:
                 names.add(column)
             elif isinstance(value, str) and (len(value) > _LONG or (len(value) >= _HASH and " " not in value)):
                 long.add(column)
-    if not out.table(result.columns, rows, whole=names - long, cut=long):
+    if not rows:
         out.say("no solutions")
+    elif out.fits(result.columns, rows, whole=names - long, cut=long):
+        out.table(result.columns, rows, whole=names - long, cut=long)
+    else:
+        # Beside one another the columns would break; below one another each row is a paragraph.
+        for number, row in enumerate(rows):
+            if number:
+                out.line("")
+            out.fields({name: value for name, value in zip(result.columns, row, strict=True) if value is not None})
 
 
 def _print_csv(result: QueryResult) -> None:

@@ -150,6 +150,15 @@ class Output:
             n_rows += len(batch)
         return n_rows
 
+    def fits(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole: Collection[str], cut: Collection[str]
+    ) -> bool:
+        """Tell whether a table has room on the terminal; see `table`."""
+        if self._width is None:
+            return True
+        texts = [[clean(cell(value)) for value in row] for row in rows]
+        return lay_out(columns, texts, self._width, whole=whole, cut=cut).total <= self._width
+
     def tree(self, tree: Tree) -> None:
         """Print a tree."""
         from rich.text import Text

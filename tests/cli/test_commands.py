@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -356,6 +357,12 @@ def test_a_terminal_shows_names_and_a_pipe_whole_iris(prov: Any, story: Any, mon
     assert "https://" not in shown
     assert "…" in shown
     assert len(shown.splitlines()) == len(piped.splitlines())
+    # Where there is no room for columns, each row is a paragraph.
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = re.sub(r"\x1b\[\d+m", "", prov("query", f"{question} ORDER BY ?data").out).splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["data", "hash", "type"]
+    assert lines[3] == ""
+    assert max(map(len, lines)) <= 50
 
 
 def test_csv_is_of_rows_only(prov: Any, story: Any) -> None:
