@@ -27,7 +27,12 @@ _WATCHER: Final = "lineagelog"
 
 
 class MainModule:
-    """The main module of this process, watched until the process ends."""
+    """The main module of this process, watched until the process ends.
+
+    Attributes:
+        is_certain: What `left_by` has returned is known. On Python 3.11 it is not if the main module exits with what it computes
+            on the spot, as in `raise SystemExit(main())`; that is taken for 0.
+    """
 
     def __init__(self, *, watch: bool = True) -> None:
         """Begin to watch it.
@@ -40,6 +45,7 @@ class MainModule:
         while frames and not _is_main(frames[-1]):
             frames.pop()
         self._frame = frames[-1] if frames else None
+        self.is_certain = True
         self._exit: Exit | None = None
         self._left: BaseException | None = None
         self._asked: SystemExit | None = None
@@ -62,12 +68,15 @@ class MainModule:
                 return error
         if self._asked is not None and self._asked_at == frame.f_lasti:
             return self._asked
-        from lineagelog.adapters.exit_code import Exit
+        from lineagelog.adapters.exit_code import COMPUTED, Exit
 
         code = (self._exit or Exit(frame)).code()
         if self._asked is not None and _went_through(self._asked, frame) and isinstance(code, str):
             # It was caught here, and raised again.
             return self._asked
+        if code is COMPUTED:
+            self.is_certain = False
+            return None
         return SystemExit(code)
 
     def _monitor(self, main: CodeType) -> bool:

@@ -9,14 +9,19 @@ from typing import Any, Final
 UNKNOWN: Final = (
     "the script raised SystemExit; which exit code it gave, Python 3.11 does not tell: call sys.exit() instead"
 )
-"""Stands for an exit code that nothing tells. Like any text it is that of a failure."""
+"""Stands for an exit code that was given in a function further in. Like any text it is that of a failure."""
+
+COMPUTED: Final = object()
+"""Stands for an exit code that the main module has computed on the spot, as in `raise SystemExit(main())`, and nothing tells."""
 
 _EXITS: Final = ("SystemExit", "exit", "quit")
 
 
 class Exit:
-    """The exit of a main module. Its code is known if the module gives a constant, a variable, or what a function returns that is
-    at work already, as in `sys.exit(main())`.
+    """The exit of a main module.
+
+    Its code is known if the module gives a constant or a variable, or what a function returns that is at work already and that
+    returns one, as in `sys.exit(main())`.
     """
 
     def __init__(self, main: FrameType, called: FrameType | None = None) -> None:
@@ -48,14 +53,16 @@ class Exit:
                 return None
             if last.offset != self._place:
                 # The value stands before the two instructions of a call.
-                return _value(self._main, before[-2])
+                return COMPUTED if before[-1].is_jump_target else _value(self._main, before[-2])
         elif last.opname == "RAISE_VARARGS" and before:
             raised = _value(self._main, before[-1])
             return None if raised is SystemExit else UNKNOWN
         if last.offset != self._place or self._called is None:
             return UNKNOWN
         *before, last = self._up_to(self._called)
-        return _value(self._called, before[-1]) if last.opname == "RETURN_VALUE" else UNKNOWN
+        if last.opname != "RETURN_VALUE":
+            return UNKNOWN
+        return COMPUTED if last.is_jump_target else _value(self._called, before[-1])
 
     @staticmethod
     def _up_to(frame: FrameType) -> list[dis.Instruction]:
@@ -75,5 +82,5 @@ def _value(frame: FrameType, loaded: dis.Instruction) -> Any:
     if loaded.opname == "LOAD_CONST":
         return loaded.argval
     if loaded.opname in ("LOAD_FAST", "LOAD_NAME", "LOAD_GLOBAL"):
-        return {**frame.f_builtins, **frame.f_globals, **frame.f_locals}.get(loaded.argval, UNKNOWN)
-    return UNKNOWN
+        return {**frame.f_builtins, **frame.f_globals, **frame.f_locals}.get(loaded.argval, COMPUTED)
+    return COMPUTED

@@ -11,6 +11,7 @@ from typing import Final
 
 from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.run import GitState
+from lineagelog.domain.values import unicode_text
 
 MAX_DIFF_BYTES: Final = 10_000_000
 """Longest patch that is kept; larger ones hold data rather than code."""
@@ -91,7 +92,7 @@ def _state(path: Path, checkout: Path) -> GitState | None:
         dirty=dirty,
         remote=_remote(checkout, upstream),
         branch=branch,
-        path=None if path == checkout else path.relative_to(checkout).as_posix(),
+        path=None if path == checkout else unicode_text(path.relative_to(checkout).as_posix()),
     )
 
 

@@ -16,6 +16,7 @@ from typing import IO, Any, Final, NamedTuple, TextIO
 
 from lineagelog.adapters.transcript import Transcript
 from lineagelog.domain.errors import ObjectMissingError, StorageError
+from lineagelog.domain.values import name_of_file
 
 _BLOCK_BYTES: Final = 1 << 16
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -68,13 +69,13 @@ def code_of(command: Sequence[str]) -> Code:
         if "-m" in command[1:-1]:
             return Code(f"{name} -m {command[list(command).index('-m') + 1]}", None, None)
         if "-c" in command[1:-1]:
-            return Code(name, None, command[list(command).index("-c") + 1].encode())
+            return Code(f"{name} -c", None, os.fsencode(command[list(command).index("-c") + 1]))
         words = [word for word in command[1:] if not word.startswith("-")]
         candidates.insert(0, Path(words[0]) if words else Path(found))
     for path in candidates:
         source = _text_of(path)
         if source is not None:
-            return Code(path.name, path.resolve(), source)
+            return Code(name_of_file(path.name), path.resolve(), source)
     return Code(name, None, None)
 
 

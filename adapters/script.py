@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from lineagelog.adapters.frames import MODULE_LEVEL, main_frames
 from lineagelog.adapters.process import start_time
+from lineagelog.domain.values import name_of_file
 
 if TYPE_CHECKING:
     from lineagelog.adapters.notebook import Notebook
@@ -36,6 +37,9 @@ NOTEBOOK_KEY: Final = "notebook"
 _ENTRY_POINT: Final = re.compile(rb"^from ([\w.]+) import (\w+)\s.*\bsys\.exit\(\2\b", re.MULTILINE | re.DOTALL)
 _ENTRY_POINT_BYTES: Final = 4096
 _OPTIONS_WITH_VALUE: Final = "WX"
+_FROM_PIPE: Final = (
+    "came through a pipe, which keeps nothing: give Python the file, or its content as `python - < FILE`"
+)
 
 
 class RunningCode(NamedTuple):
@@ -265,8 +269,7 @@ def _from_stdin() -> RunningCode:
         # Unlike a read, this leaves the place at which a program goes on reading alone; a pipe refuses it.
         content = os.pread(0, os.fstat(0).st_size, 0)
     except OSError:
-        lacks = "came through a pipe, which keeps nothing: give Python the file, or its content as `python - < FILE`"
-        return RunningCode("script", None, STDIN_KEY, lacks_source=lacks)
+        return RunningCode("script", None, STDIN_KEY, lacks_source=_FROM_PIPE)
     path = _name_of_stdin()
     key = _key(path, None) if path is not None else STDIN_KEY
     if _is_compiled_from(content, "<stdin>") is not True:
@@ -289,8 +292,10 @@ def _read(module: _Module) -> RunningCode:
     assert module.file is not None
     path = module.file.resolve() if module.is_file else None
     key = _key(path or module.file, module.name)
-    content = path.read_bytes() if path is not None else _from_loader(module)
     archive = next((each.resolve() for each in module.file.parents if each.is_file()), None)
+    content = path.read_bytes() if path is not None else _from_loader(module) if archive is not None else None
+    if content is None and module.file.exists() and not module.file.is_file():
+        return RunningCode("script", None, STDIN_KEY, lacks_source=_FROM_PIPE)
     if content is None:
         lacks = "cannot be read any more: it was moved or removed after it had started"
         return RunningCode("script", archive, key, lacks_source=lacks)
@@ -320,10 +325,7 @@ def _key(path: Path, module: str | None) -> str:
         n_folders += 1
     if path.name in ("__main__.py", "__init__.py"):
         n_folders = max(n_folders, 1)
-    name = "/".join(path.parts[-1 - max(n_packages, n_folders) :])
-    # Names of files may be any bytes; keys are text that can be shown.
-    text = os.fsencode(name).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text).strip() or "?"
+    return name_of_file("/".join(path.parts[-1 - max(n_packages, n_folders) :]))
 
 
 def _described(kind: Kind, path: Path | None, key: str, content: bytes) -> RunningCode:

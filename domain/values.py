@@ -63,6 +63,22 @@ def check_name(value: object, what: str) -> str:
     return text
 
 
+def unicode_text(text: str) -> str:
+    """Write a file name or an argument, in which lone surrogates stand for bytes that are no Unicode, as text that is."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def name_of_file(text: str) -> str:
+    """Write the name of a file, which may hold anything, as a name that `check_name` accepts: what cannot be seen is escaped."""
+    shown = (
+        character
+        if character.isprintable() and character not in _INVISIBLE
+        else character.encode("unicode_escape").decode()
+        for character in unicode_text(text)
+    )
+    return "".join(shown).strip() or "?"
+
+
 def check_text(value: object, what: str, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """Accept free text of several lines, such as a description.
 

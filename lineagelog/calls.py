@@ -23,7 +23,7 @@ from lineagelog import current, message
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.run import EnvironmentRecorded
 from lineagelog.domain.transform import check_uid
-from lineagelog.domain.values import Json, check_json, check_name
+from lineagelog.domain.values import Json, check_json, check_name, name_of_file
 from lineagelog.record import BaseRecord
 from lineagelog.run import Run, entered, run_ended_by
 from lineagelog.transform import Transform
@@ -347,7 +347,7 @@ def _origin(function: Callable[..., Any]) -> str:
     # Run by `python -m`, a function is the one that other code imports.
     if spec is not None and spec.name != "__main__":
         return str(spec.name)
-    return Path(file).name if file is not None else "interactive"
+    return name_of_file(Path(file).name) if file is not None else "interactive"
 
 
 def _source_of(function: Callable[..., Any]) -> str | None:

@@ -42,7 +42,7 @@ from lineagelog.domain.run import (
     RunUpdated,
     check_open,
 )
-from lineagelog.domain.values import Json, check_json, check_name, time_text
+from lineagelog.domain.values import Json, check_json, check_name, time_text, unicode_text
 from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import RUN
@@ -216,7 +216,7 @@ class Run(AnnotatedRecord):
                 initiated_by=initiator.id if initiator is not None else None,
                 environment=environment_id,
                 git=self._git,
-                command=redact_command(self._command),
+                command=redact_command([unicode_text(word) for word in self._command]),
                 pid=os.getpid() if held else None,
                 container=container_id() if held else None,
             )
@@ -590,4 +590,4 @@ def _said_by(error: BaseException) -> str:
 
 def _clean(text: str) -> str:
     """Make any text recordable: no secrets, no NUL, no lone surrogates."""
-    return redact_text(text.encode(errors="backslashreplace").decode().replace("\x00", "�"))[0]
+    return redact_text(unicode_text(text).replace("\x00", "�"))[0]

@@ -129,7 +129,8 @@ def track(
         run.projects.add(belongs_to)
     current.set_process_run(run)
     _run_pid = os.getpid()
-    _install_hooks()
+    # At a prompt and in a notebook errors end a line or a cell, not the process.
+    _install_hooks(watch=code.kind == "script" if code is not None else not script.is_interactive())
     if run.git_dirty and code is not None and code.path is not None and settings.keep_diff:
         patch = git.uncommitted(code.path)
         if patch is not None:
@@ -261,15 +262,13 @@ def _keep_log(run: Run) -> None:
         message.warn(f"what the run has printed could not be kept: {exc}")
 
 
-def _install_hooks() -> None:
+def _install_hooks(*, watch: bool) -> None:
     from lineagelog.adapters.ending import MainModule
-    from lineagelog.adapters.script import is_interactive
 
     global _main_module
     if _main_module is not None:
         return
-    # At a prompt and in a notebook errors end a line or a cell, not the process.
-    _main_module = MainModule(watch=not is_interactive())
+    _main_module = MainModule(watch=watch)
     atexit.register(_at_exit)
     if threading.current_thread() is threading.main_thread():
         for number in _TERMINATING:
@@ -307,6 +306,11 @@ def _abort(run: Run, why: str) -> None:
 
 def _at_exit() -> None:
     error = _main_module.left_by() if _main_module is not None else None
+    if _main_module is not None and not _main_module.is_certain and current.process_run() is not None:
+        message.warn(
+            "Python 3.11 does not tell which exit code the script gave, so 0 is taken for it; give one that counts by calling "
+            "sys.exit() in the function that knows it"
+        )
     _end(error)
     if isinstance(error, KeyboardInterrupt):
         # Python ends by the signal itself, as shells expect, if an interrupt was the last thing that text compiled in this

@@ -14,7 +14,7 @@ from lineagelog.adapters.ending import MainModule
 
 def watch():
     module = MainModule()
-    atexit.register(lambda: print(repr(module.left_by())))
+    atexit.register(lambda: print(repr(module.left_by()).replace("SystemExit()", "SystemExit(None)"), module.is_certain))
 """
 
 # On 3.11 an exit code that nobody has seen being given is read off the main module alone.
@@ -27,7 +27,8 @@ def left_by(tmp_path: Path, code: str, *, option: str | None = None) -> tuple[in
     how = ["-m", "script"] if option == "-m" else ["script.py"]
     done = subprocess.run([sys.executable, *how], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "in left_by" not in done.stderr
-    return done.returncode, done.stdout.splitlines()[-1]
+    told, _, is_certain = done.stdout.splitlines()[-1].rpartition(" ")
+    return done.returncode, told if is_certain == "True" else "uncertain"
 
 
 @pytest.mark.parametrize(
@@ -70,10 +71,18 @@ def test_what_has_left_the_main_module(tmp_path: Path, code: str, returncode: in
 def test_an_exit_code_that_nothing_tells_is_not_made_up(tmp_path: Path) -> None:
     for code in (
         "watch()\ndef f():\n    raise SystemExit(0)\nf()",
-        "def other():\n    return 3\ndef main():\n    watch()\n    return 5\nmain()\nraise SystemExit(other())",
+        "watch()\ntry:\n    raise SystemExit(0)\nexcept SystemExit as error:\n    raise error",
     ):
         _, told = left_by(tmp_path, code)
         assert "Python 3.11 does not tell" in told
+    for code in (
+        "def other():\n    return 3\ndef main():\n    watch()\n    return 5\nmain()\nraise SystemExit(other())",
+        "watch()\nraise SystemExit(3 if len(sys.argv) > 1 else 0)",
+    ):
+        assert left_by(tmp_path, code)[1] == "uncertain"
+    returned = "def main():\n    watch()\n    return {}\nsys.exit(main())"
+    for expression in ("int('3')", "3 if len(sys.argv) > 1 else 0", "len(sys.argv) > 1 or 3"):
+        assert left_by(tmp_path, returned.format(expression))[1] in ("uncertain", f"SystemExit({eval(expression)})")
 
 
 def test_a_module_and_a_script_in_a_tool(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from lineagelog.domain.values import (
     check_name,
     check_number,
     check_text,
+    name_of_file,
     parse_time,
     time_text,
 )
@@ -216,3 +217,10 @@ def test_the_order_of_time_texts_is_the_order_of_times(first: datetime, second: 
     assert len(one) == 27
     assert (one < two) == (first < second)
     assert parse_time(one) == first
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_the_name_of_any_file_becomes_one_that_is_accepted(text: str) -> None:
+    assert check_name(name_of_file(text), "the key")
+    assert name_of_file("größe 表.py") == "größe 表.py"
+    assert name_of_file("a\n\udcff.py") == "a\\n\\udcff.py"

@@ -529,6 +529,25 @@ def test_messages_that_nobody_reads_stop_nothing(
     assert [run.status for run in sqlite_store.Run.all()] == ["finished", "finished"]
 
 
+def test_bytes_that_are_no_text_in_names_and_arguments_stop_nothing(
+    sqlite_store: Store, run_script: RunScript, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    name = os.fsdecode(b"b\xff.py")
+    (folder / name).write_text(TRACK)
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    run_script(TRACK, name=name, folder=folder, arguments=(os.fsdecode(b"\xfe"),))
+    run = sqlite_store.Run.get()
+    assert (run.transform.key, run.command[-1]) == ("b\\udcff.py", "\\udcfe")
+    assert run.git_path == "b\\udcff.py"
+
+
 def test_an_account_without_a_home_is_tracked(sqlite_store: Store, run_script: RunScript) -> None:
     run_script(
         """
