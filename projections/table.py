@@ -191,6 +191,8 @@ class Archive:
         )
 
 
+_WITH_SOURCE: Final = frozenset({Insert, Delete})
+
 Statement: TypeAlias = Insert | Update | Delete | Archive
 Scalar: TypeAlias = "str | int | float | None"
 Operation: TypeAlias = tuple[Statement, tuple[Scalar, ...]]
@@ -219,6 +221,23 @@ def create_indexes(table: Table) -> Iterator[str]:
         yield f"CREATE INDEX {index_name('index', table, columns)} ON {table.name} ({', '.join(columns)})"
 
 
+def split_indexes(table: Table) -> tuple[list[str], list[str]]:
+    """Write the DDL of a table's indexes for a replay of events into an empty table.
+
+    Returns:
+        Those that a replay needs: by which rows are found, or whose rule keeps rows away that events repeat on purpose. And those
+        that are better made at the end, in one pass each; a rule that is broken is found then as well.
+    """
+    statements = list(create_indexes(table))
+    # Rows without an id are found by their rule.
+    needed = [columns == ("id",) or "id" not in table.names for columns in table.unique]
+    needed += [False] * len(table.indexes)
+    return (
+        [statement for statement, at_once in zip(statements, needed, strict=True) if at_once],
+        [statement for statement, at_once in zip(statements, needed, strict=True) if not at_once],
+    )
+
+
 def index_name(prefix: str, table: Table, columns: Sequence[str]) -> str:
     """Name an index after what it covers; short enough for PostgreSQL's 63 bytes."""
     return f"{prefix}_{table.name}_{'_'.join(columns)}"[:63]
@@ -234,7 +253,7 @@ def batches(operations: Sequence[Operation]) -> list[tuple[Statement, list[tuple
     last_of_table: dict[str, int] = {}
     for statement, row in operations:
         last = last_of_table.get(statement.table.name, -1)
-        source = statement.position_of if isinstance(statement, Insert | Delete) else None
+        source = statement.position_of if type(statement) in _WITH_SOURCE else None  # type: ignore[union-attr]
         if last >= 0 and groups[last][0] is statement and (source is None or last > last_of_table.get(source.name, -1)):
             groups[last][1].append(row)
         else:

@@ -24,7 +24,7 @@ from lineagelog.projections import schema
 from lineagelog.projections.functions import lower_text
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader, Row
-from lineagelog.projections.table import Scalar, Table, create_indexes, create_table
+from lineagelog.projections.table import Scalar, Table, create_indexes, create_table, split_indexes
 
 _RETRIES: Final = 5
 _REBUILD_BATCH: Final = 5_000
@@ -233,15 +233,12 @@ class EventLog:
                     transaction.execute(f"DROP TABLE {table.name}")
                 transaction.execute(create_table(table, self.database.dialect))
             ((last, *_),) = transaction.read(READ_HEAD)
-            # The rule of a table must hold while rows arrive that may break it on purpose (`or_ignore`), so the
-            # unique indexes come first; the others are made at the end, in one pass each.
             deferred = []
             for table in schema.TABLES:
-                for statement in create_indexes(table):
-                    if statement.startswith("CREATE UNIQUE"):
-                        transaction.execute(statement)
-                    else:
-                        deferred.append(statement)
+                needed, at_end = split_indexes(table)
+                deferred += at_end
+                for statement in needed:
+                    transaction.execute(statement)
             for start in range(0, last, _REBUILD_BATCH):
                 rows = transaction.read(
                     f"{_ENVELOPE} WHERE position > ? AND position <= ? ORDER BY position",

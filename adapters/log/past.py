@@ -41,7 +41,7 @@ from lineagelog.domain.version import VERSION
 from lineagelog.projections import schema
 from lineagelog.projections.projector import project_all
 from lineagelog.projections.reader import Reader
-from lineagelog.projections.table import Scalar, create_indexes, create_table
+from lineagelog.projections.table import Scalar, create_table, split_indexes
 
 MAX_VIEWS: Final = 32
 """So many views are kept, those that were opened last."""
@@ -337,12 +337,10 @@ def _create_projections(view: Database, *, defer: bool) -> list[str]:
             if table.name in existing:
                 continue
             transaction.execute(create_table(table, view.dialect))
-            for statement in create_indexes(table):
-                # The rule of a table must hold while rows arrive that may break it on purpose.
-                if defer and not statement.startswith("CREATE UNIQUE"):
-                    deferred.append(statement)
-                else:
-                    transaction.execute(statement)
+            needed, at_end = split_indexes(table)
+            for statement in needed if defer else (*needed, *at_end):
+                transaction.execute(statement)
+            deferred += at_end if defer else []
     return deferred
 
 
