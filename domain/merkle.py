@@ -21,10 +21,10 @@ HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
 """Tree head of an empty log (RFC 6962 2.1)."""
 
-_NULL: Final = b"\xff\xff\xff\xff"
+# The columns of nearly every event are short and ASCII; they are put together as text, and turned into bytes in one call.
+_NULL: Final = "\xff\xff\xff\xff"
 _N_LENGTHS: Final = 1024
-# Nearly every column is shorter; writing its length anew would take a sixth of the time of a check.
-_LENGTHS: Final = tuple(length.to_bytes(4, "big") for length in range(_N_LENGTHS))
+_LENGTHS: Final = tuple(length.to_bytes(4, "big").decode("latin-1") for length in range(_N_LENGTHS))
 
 Span: TypeAlias = tuple[int, int]
 """A subtree, by the index of its first leaf, from 0, and that of the leaf after its last."""
@@ -39,14 +39,28 @@ def encode_entry(columns: Sequence[str | int | None]) -> bytes:
     Args:
         columns: All columns of the event, in the order of the log's table.
     """
-    parts = []
+    parts: list[str] = []
     for value in columns:
         if value is None:
             parts.append(_NULL)
+            continue
+        text = value if type(value) is str else str(value)
+        if len(text) >= _N_LENGTHS or not text.isascii():
+            return _encode_any(columns)
+        # As many bytes as characters, all of which Latin-1 writes as they are.
+        parts.append(_LENGTHS[len(text)])
+        parts.append(text)
+    return "".join(parts).encode("latin-1")
+
+
+def _encode_any(columns: Sequence[str | int | None]) -> bytes:
+    parts = []
+    for value in columns:
+        if value is None:
+            parts.append(_NULL.encode("latin-1"))
         else:
-            data = value.encode() if type(value) is str else str(value).encode()
-            length = len(data)
-            parts.append(_LENGTHS[length] if length < _N_LENGTHS else length.to_bytes(4, "big"))
+            data = str(value).encode()
+            parts.append(len(data).to_bytes(4, "big"))
             parts.append(data)
     return b"".join(parts)
 

@@ -99,3 +99,13 @@ def test_the_encoding_is_the_one_that_is_documented() -> None:
     assert (
         encode_entry([1, None, "é", ""]) == b"\x00\x00\x00\x011\xff\xff\xff\xff\x00\x00\x00\x02\xc3\xa9\x00\x00\x00\x00"
     )
+
+
+@settings(print_blob=True)
+@given(columns, st.sampled_from(["", "a" * 1023, "a" * 1024, "é" * 600, "\x7f\x80\xff"]))
+def test_an_entry_is_the_lengths_and_the_bytes_of_its_columns(first: list[object], more: str) -> None:
+    expected = b""
+    for value in (*first, more):
+        data = b"" if value is None else str(value).encode()
+        expected += b"\xff\xff\xff\xff" if value is None else len(data).to_bytes(4, "big") + data
+    assert encode_entry([*first, more]) == expected  # type: ignore[list-item]
