@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from lineagelog.domain.artifact import DELETED, LIVE
-from lineagelog.domain.errors import DomainError, MultipleRecordsError, RecordNotFoundError, UnknownFieldError
+from lineagelog.domain.errors import DomainError, MultipleRecordsError, RecordNotFoundError
 from lineagelog.domain.ids import is_base62
-from lineagelog.projections.rows import Readable, find_in
-from lineagelog.projections.schema import FEATURES
+from lineagelog.frame import column_of
 from lineagelog.record import BaseRecord, to_python
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from lineagelog.projections.features import FeatureType
     from lineagelog.projections.query import Q, Query
-    from lineagelog.projections.registry import Registry
     from lineagelog.projections.rows import RowDict
-    from lineagelog.projections.table import Column
     from lineagelog.store import Store
 
 R = TypeVar("R", bound=BaseRecord)
 
 _SHOWN_MATCHES = 5
 _SHOWN_NAMES = 20
-_REFERRED_BY = {"User": "handle", "Transform": "key", "ULabel": "name", "Record": "name"}
 
 
 class QuerySet(Generic[R]):
@@ -145,7 +138,7 @@ class QuerySet(Generic[R]):
             UnknownFieldError: There is no such field.
         """
         names = fields or tuple(self._class.registry.fields)
-        columns = [_column_of(self._class.registry, name) for name in names]
+        columns = [column_of(self._class.registry, name) for name in names]
         sql, parameters = self._query.compile(self._store.log.database.dialect, fields=tuple(names))
         rows = self._store.log.database.read(sql, parameters)
         return [
@@ -202,51 +195,12 @@ class QuerySet(Generic[R]):
         Raises:
             UnknownFieldError: There is no such field to include.
         """
-        import numpy as np
-        import pandas as pd
+        from lineagelog.frame import read_frame
 
-        registry = self._class.registry
         extra = [include] if isinstance(include, str) else list(include or [])
-        # A column such as `run_id` is shown as the relation `run`, by a field of the related record.
-        shown: dict[str, str] = {}
-        for name in registry.fields:
-            if not name.endswith("_id"):
-                shown[name] = name
-            elif name.removesuffix("_id") in registry.relations:
-                shown[name.removesuffix("_id")] = name
-        paths = (*shown.values(), *(["id"] if extra else []))
-        columns = [_column_of(registry, path) for path in paths]
         query = self._query if limit is None else self._query.slice(0, limit)
-        sql, parameters = query.compile(self._store.log.database.dialect, fields=paths)
-        cells = list(chain.from_iterable(self._store.log.database.read(sql, parameters)))
-        data = [cells[place :: len(paths)] for place in range(len(paths))]
-        ids = data[-1]
-        frame: dict[str, Any] = {}
-        for label, column, values in zip(shown, columns, data, strict=False):
-            if label != column.name and label in registry.relations:
-                names = self._names(registry.relations[label].target, set(values) - {None})
-                frame[label] = _objects(list(map(names.get, values)) if names else values)
-            elif column.kind == "time":
-                # All times are stored in one form, in UTC, whose last letter numpy does not read.
-                moments = np.array([value and value[:-1] for value in values], dtype="datetime64[us]")
-                frame[label] = pd.DatetimeIndex(moments).as_unit("ns").tz_localize("UTC").array
-            elif column.kind in ("int", "bool") and None not in values:
-                frame[label] = np.array(values, dtype="bool" if column.kind == "bool" else "int64")
-            elif column.kind in ("bool", "json"):
-                frame[label] = pd.Series([to_python(column.kind, value) for value in values], dtype=object)
-            else:
-                frame[label] = _objects(values)
-        for path in extra:
-            if path == "features":
-                for name, measured in _feature_columns(self._store.log.database, ids).items():
-                    frame[name if name not in frame else f"{name} (feature)"] = measured
-                continue
-            related = self._query.related_values(self._store.log.database, ids, path)
-            frame[path] = pd.Series([related.get(record_id) for record_id in ids], dtype=object)
-        uids = frame.pop("uid")
-        table = pd.DataFrame(frame)
-        table.index = pd.Index(uids, dtype=object, name="uid")
-        return table
+        with self._store.log.database.snapshot() as reader:
+            return read_frame(reader, self._class.registry, query, extra)
 
     def df(self, include: str | list[str] | None = None) -> pd.DataFrame:
         """Older name of `to_dataframe`."""
@@ -337,16 +291,6 @@ class QuerySet(Generic[R]):
 
         return read_features(self._store.log.database)
 
-    def _names(self, registry: str, ids: Collection[str]) -> dict[str, str]:
-        """Read what people call records, id to name: few are referred to by many, so that each is read once."""
-        from lineagelog.projections.query import Query
-        from lineagelog.projections.registry import REGISTRIES
-
-        database = self._store.log.database
-        fields = ("id", _REFERRED_BY.get(registry, "uid"))
-        query = Query(REGISTRIES[registry]).all_states().filter(id__in=sorted(ids))
-        return dict(database.read(*query.compile(database.dialect, fields=fields))) if ids else {}
-
     def _with(self, query: Query) -> QuerySet[R]:
         return QuerySet(self._class, self._store, query)
 
@@ -382,58 +326,6 @@ def _standing(row: RowDict) -> tuple[bool, bool, int]:
     """Rank the versions of a family: live ones before those in the trash, those before deleted ones, then by number."""
     state = row.get("state", LIVE)
     return state == LIVE, state != DELETED, row["version_number"]
-
-
-def _objects(values: Sequence[object]) -> npt.NDArray[np.object_]:
-    """Make a column of texts, or of nothing, faster than pandas does, which looks at each value first."""
-    import numpy as np
-
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
-def _feature_columns(reader: Readable, ids: Sequence[str]) -> dict[str, pd.Series]:
-    """Read the feature values of records, feature name to a column; categories are given by name."""
-    import pandas as pd
-
-    from lineagelog.projections.features import read_values
-    from lineagelog.projections.registry import REGISTRIES
-
-    of_feature = read_values(reader, ids)
-    columns: dict[str, pd.Series] = {}
-    for feature in sorted(find_in(reader, FEATURES, "id", of_feature), key=lambda row: row["position"]):
-        values = of_feature[feature["id"]]
-        kind, _, category = feature["dtype"].removesuffix("]").partition("[")
-        if category:
-            rows = find_in(reader, REGISTRIES[category].table, "id", values.values())
-            names = {row["id"]: row["name"] for row in rows}
-            values = {subject: names[value] for subject, value in values.items()}
-        complete = len(values) == len(ids)
-        dtype = {
-            "int": "int64" if complete else "Int64",
-            "float": "float64",
-            "num": "float64",
-            "bool": "bool" if complete else "boolean",
-        }.get(kind, "object")
-        column = pd.Series([values.get(record_id) for record_id in ids], dtype=dtype)
-        if kind in ("date", "datetime"):
-            column = pd.to_datetime(column, utc=kind == "datetime", format="ISO8601")
-        columns[feature["name"]] = column
-    return columns
-
-
-def _column_of(registry: Registry, path: str) -> Column:
-    """Find the column that a field, or a field over relations, means."""
-    from lineagelog.projections.registry import REGISTRIES
-
-    *relations, field = path.split("__")
-    for name in relations:
-        relation = registry.relations.get(name)
-        if relation is None:
-            raise UnknownFieldError(registry.name, name, tuple(registry.relations), "relation")
-        registry = REGISTRIES[relation.target]
-    return registry.table.column(registry.column_of(field))
 
 
 class _Lookup:
