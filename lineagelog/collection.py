@@ -19,6 +19,7 @@ from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import COLLECTION
 from lineagelog.projections.rows import Readable, RowDict, find, find_in, find_one
+from lineagelog.remarks import warn_of_repeated_tag
 
 if TYPE_CHECKING:
     import anndata
@@ -168,6 +169,7 @@ class Collection(AnnotatedRecord):
                 conflict = exc
                 continue
             self._load(self.store, inserted_row(recorded))
+            warn_of_repeated_tag(self)
             return
         raise conflict
 

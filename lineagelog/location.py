@@ -285,6 +285,16 @@ def kept_login(store_id: str) -> Login | None:
     handle = os.environ.get("LINEAGELOG_USER")
     if handle:
         return Login(handle, None)
+    return _kept(store_id)
+
+
+def kept_session(store_id: str) -> str | None:
+    """Read the id of the session that the last `prov login` began, whoever `LINEAGELOG_USER` is."""
+    kept = _kept(store_id)
+    return kept.session if kept is not None else None
+
+
+def _kept(store_id: str) -> Login | None:
     kept = _read_state("logins.json").get(store_id)
     return Login(str(kept["handle"]), kept["session"]) if isinstance(kept, dict) else None
 

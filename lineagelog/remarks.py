@@ -1,4 +1,4 @@
-"""What is pointed out about an artifact that has just been saved, since it is probably not meant so."""
+"""What is pointed out about a record that has just been saved, since it is probably not meant so."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from lineagelog import message
 from lineagelog.domain.artifact import DELETED
-from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
-from lineagelog.projections import schema
+from lineagelog.domain.ids import VERSION_LENGTH
 from lineagelog.projections.rows import find
 
 if TYPE_CHECKING:
     from lineagelog.artifact import Artifact
+    from lineagelog.collection import Collection
     from lineagelog.store import Store
+    from lineagelog.transform import Transform
 
 _SIMILAR_KEY: Final = 0.9
 _SEPARATORS: Final = {".csv": ";\t|", ".csv.gz": ";\t|", ".tsv": ",;|", ".tsv.gz": ",;|"}
@@ -43,15 +44,20 @@ def hint_separator(artifact: Artifact) -> None:
     )
 
 
-def warn_of_repeated_tag(store: Store, artifact: Artifact) -> None:
+def warn_of_repeated_tag(record: Artifact | Transform | Collection) -> None:
     """Point out that an earlier version of the family has the same tag, by which only the newest is found from now on."""
-    if artifact.version is None or artifact.version_number == 0:
+    if record.version is None or record.version_number == 0:
         return
-    stem = artifact.uid[:ARTIFACT_STEM_LENGTH]
-    for row in find(store.log.database, schema.ARTIFACTS, stem=stem, version=artifact.version):
-        if row["version_number"] < artifact.version_number and row["state"] != DELETED:
+    registry = record.registry
+    other = {"Artifact": "whose content is another", "Transform": "whose code is another"}.get(
+        registry.name, "which holds other artifacts"
+    )
+    for row in find(
+        record.store.log.database, registry.table, stem=record.uid[:-VERSION_LENGTH], version=record.version
+    ):
+        if row["version_number"] < record.version_number and row.get("state") != DELETED:
             message.warn(
-                f"the version tag {artifact.version!r} is that of {row['uid']} too, whose content is another; give this one a "
-                "tag of its own: set .version and save again"
+                f"the version tag {record.version!r} is that of {row['uid']} too, {other}; give this one a tag of its own: set "
+                ".version and save again"
             )
             return

@@ -92,7 +92,7 @@ def save_artifacts(store: Store, artifacts: Sequence[Artifact]) -> None:
         for draft, same in list(zip(drafts, existing, strict=True))[:_REMARKS]:
             if same is None:
                 hint_separator(draft.artifact)
-                warn_of_repeated_tag(store, draft.artifact)
+                warn_of_repeated_tag(draft.artifact)
         if len(drafts) == 1:
             hint_similar_key(store, drafts[0].artifact)
 

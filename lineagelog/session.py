@@ -82,8 +82,20 @@ class Session:
         """Encode where events come from: authentication, session, host, operating system user, software."""
         return _encoded_context(auth, session, os.getpid(), clock.current_clock())
 
-    def login(self, handle: str, *, name: str | None, email: str | None) -> None:
-        """Begin a session of a user; see `Store.login`."""
+    def login(self, handle: str, *, name: str | None, email: str | None, keep: bool = False) -> None:
+        """Begin a session of a user; see `Store.login`.
+
+        The session that began in this process before ends. One that was kept for all processes ends when another is kept.
+        """
+        own, kept = self.id if self._is_own else None, location.kept_session(self._store.id)
+        self._begin(handle, name=name, email=email)
+        if keep:
+            location.keep_login(self._store.id, location.Login(handle, self.id))
+        for session in (own, kept):
+            if session is not None and (keep or session != kept):
+                self._end(session)
+
+    def _begin(self, handle: str, *, name: str | None, email: str | None) -> None:
         store = self._store
         handle = check_handle(handle)
         name = check_name(name, "the user's name") if name is not None else None
@@ -127,7 +139,20 @@ class Session:
             if row is not None or not isinstance(exc, ConstraintError) or self._user(handle) is None:
                 raise
             # Another process has just registered the same handle.
-            self.login(handle, name=name, email=email)
+            self._begin(handle, name=name, email=email)
+
+    def _end(self, session: str) -> None:
+        """Record that a session has ended, as an event of its user; one that has ended already does not end again."""
+        row = find_one(self._store.log.database, schema.SESSIONS, id=session)
+        if row is None or row["ended_at"] is not None:
+            return
+        now = self._actor, self._auth, self.id
+        self._actor, self._auth, self.id = Id(row["user_id"]), "declared", Id(session)
+        try:
+            ended = UserLoggedOut(session=session)
+            self._store.append_next(schema.USERS, row["user_id"], lambda _: ended)
+        finally:
+            self._actor, self._auth, self.id = now
 
     def logout(self, *, kept: bool) -> None:
         """End the session.
@@ -136,13 +161,12 @@ class Session:
             kept: Also end a session that was kept for all processes; otherwise only this one leaves it.
         """
         try:
-            actor = self.actor
+            _ = self.actor
         except UserNotFoundError:
             # Whoever is logged in as nobody the store knows must still be able to log out.
             self.id = None
         if self.id is not None and (self._is_own or kept):
-            ended = UserLoggedOut(session=self.id)
-            self._store.append_next(schema.USERS, actor, lambda _: ended)
+            self._end(self.id)
         self._actor, self.id, self._logged_out, self._is_own = None, None, True, False
 
     def _user(self, handle: str) -> RowDict | None:

@@ -326,7 +326,8 @@ class Store:
     ) -> user_.User:
         """Log a user in; everything recorded from now on in this process is by that user.
 
-        A handle the store does not know is registered if a name or an address comes with it.
+        A handle the store does not know is registered if a name or an address comes with it. Who was logged in before is logged
+        out, on record.
 
         Args:
             handle: Handle of the user.
@@ -341,9 +342,7 @@ class Store:
         """
         self.check_is_present()
         with self.because(reason):
-            self.session.login(handle, name=name, email=email)
-        if keep:
-            location.keep_login(self.id, location.Login(handle, self.session.id))
+            self.session.login(handle, name=name, email=email, keep=keep)
         return self.user
 
     def logout(self, *, keep: bool = False) -> None:

@@ -125,6 +125,10 @@ class Transform(BaseRecord):
                 continue
             self._load(self.store, inserted_row(recorded))
             self._is_new = True
+            if self.version is not None:
+                from lineagelog.remarks import warn_of_repeated_tag
+
+                warn_of_repeated_tag(self)
             return
         raise conflict
 

@@ -180,3 +180,28 @@ def test_whoever_registers_a_handle_second_logs_in_as_the_first(
         user = store.login("grace", name="Grace Hopper")
         assert user.id == other.user.id
     assert (user.name, store.User.filter(handle="grace").count()) == ("Grace Hopper", 1)
+
+
+def test_a_log_in_over_a_log_in_ends_the_session_before_on_record(store: Store, store_folder: Path) -> None:
+    def sessions() -> dict[str, bool]:
+        rows = store.log.database.read(
+            "SELECT u.handle, s.ended_at FROM sessions s JOIN users u ON u.id = s.user_id ORDER BY s.position"
+        )
+        return {handle: ended_at is not None for handle, ended_at in rows}
+
+    ada = store.login("ada", name="Ada")
+    store.login("bob", name="Bob")
+    assert sessions() == {"ada": True, "bob": False}
+    (ended,) = store.log.read(topic="user.logged_out.1")
+    assert (ended.stream, ended.actor) == (ada.id, ada.id)
+    # Other processes go on with a kept session when one process logs somebody else in, until another one is kept.
+    store.login("cleo", name="Cleo", keep=True)
+    with Store.open(store_folder) as other:
+        other.login("dora", name="Dora")
+        assert sessions() == {"ada": True, "bob": True, "cleo": False, "dora": False}
+        other.login("eve", name="Eve", keep=True)
+        assert sessions() == {"ada": True, "bob": True, "cleo": True, "dora": True, "eve": False}
+        other.login("finn", name="Finn")
+        assert not sessions()["eve"]
+    store.logout()
+    assert sum(1 for _ in store.log.read(topic="user.logged_out.1")) == 4, "none ends twice"
