@@ -190,6 +190,22 @@ class ContentCache:
         n_in_use = sum(self._is_in_use(entry.name) for entry in entries)
         return CacheInfo(self.folder, self.limit_bytes, len(entries), size, n_in_use)
 
+    def discard(self, content: Content) -> bool | None:
+        """Remove the copy of one content, which this process uses no more.
+
+        Returns:
+            Whether there was one and it is gone; `None` if another process uses it.
+        """
+        name = _name(content)
+        with self._guard:
+            descriptor = self._in_use.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+        if not os.path.lexists(self._place(name)):
+            return False
+        with self._translated(content):
+            return self._throw_out(name) or None
+
     def clear(self) -> tuple[int, int]:
         """Remove everything that no running process uses.
 

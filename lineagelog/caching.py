@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineagelog import message
+from lineagelog.domain.artifact import DELETED
+from lineagelog.domain.errors import StorageError
 from lineagelog.preferences import settings
 from lineagelog.progress import byte_progress
+from lineagelog.projections import schema
+from lineagelog.projections.rows import find_in
 
 if TYPE_CHECKING:
     from lineagelog.adapters.cache import ContentCache
     from lineagelog.artifact import Artifact
+    from lineagelog.projections.rows import RowDict
+    from lineagelog.store import Store
 
 
 def local_copy(artifact: Artifact) -> Path:
@@ -43,6 +50,50 @@ def local_copy(artifact: Artifact) -> Path:
 
     content_cache().check_in_place(content, place, check)
     return place
+
+
+def discard_copies(store: Store, rows: Iterable[RowDict]) -> None:
+    """Remove the local copies of deleted artifacts, and say so; a copy serves every artifact of the same content, and stays for
+    those that are not deleted.
+
+    Copies are those of this operating system user, who may have made some of the same content for another store. Whoever needs
+    one again fetches it again.
+    """
+    from lineagelog.adapters.cache import Content
+    from lineagelog.adapters.storage.base import SHA256, SHA256_FOLDER
+
+    contents = {
+        row["hash"]: Content(row["hash"], row["hash_type"], row["size"], row["suffix"])
+        for row in rows
+        if row["hash_type"] in (SHA256, SHA256_FOLDER)
+    }
+    if not contents or not (settings.cache_dir / "content").is_dir():
+        return
+    for row in find_in(store.log.database, schema.ARTIFACTS, "hash", contents):
+        if row["state"] != DELETED:
+            contents.pop(row["hash"], None)
+    n_discarded = n_in_use = 0
+    for content in contents.values():
+        try:
+            is_gone = content_cache().discard(content)
+        except StorageError as exc:
+            message.warn(f"a local copy of deleted content could not be removed: {exc}")
+            return
+        n_discarded += bool(is_gone)
+        n_in_use += is_gone is None
+    if n_discarded:
+        message.info(
+            f"removed {n_discarded:,} local {_copies(n_discarded)} of deleted content from {settings.cache_dir}"
+        )
+    if n_in_use:
+        message.warn(
+            f"{n_in_use:,} local {_copies(n_in_use)} of deleted content in {settings.cache_dir} stay, since another process uses "
+            "them; `prov cache clear` removes them later"
+        )
+
+
+def _copies(number: int) -> str:
+    return "copy" if number == 1 else "copies"
 
 
 def content_cache() -> ContentCache:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lineagelog import location, message
+from lineagelog.caching import discard_copies
 from lineagelog.domain.artifact import DELETED, LIVE, TRASHED, Version, newest
 from lineagelog.domain.disposal import (
     ArtifactDeleted,
@@ -71,7 +72,7 @@ def restore(store: Store, ids: Sequence[str], *, reason: str | None = None) -> N
 def delete_for_good(
     store: Store, ids: Sequence[str], *, storage: bool | None = None, reason: str | None = None
 ) -> None:
-    """Delete artifacts for good, all or none, and then remove their bytes.
+    """Delete artifacts for good, all or none, and then remove their bytes and the local copies of these.
 
     Args:
         store: The store.
@@ -85,8 +86,10 @@ def delete_for_good(
         ConstraintError: Bytes that were to be removed belong to another artifact as well, or hold the store itself.
     """
     removed: dict[str, tuple[str, str, str]] = {}
+    deleted: dict[str, RowDict] = {}
 
     def decide(family: Family, row: RowDict) -> Event:
+        deleted[row["id"]] = row
         check_can_delete(family.versions[row["id"]])
         removes = _is_own(store, row) if storage is None else storage
         if removes and not _is_own(store, row):
@@ -110,6 +113,7 @@ def delete_for_good(
     _append(store, ids, decide, reason, check_still_alone)
     for storage_id, path, name in removed.values():
         _remove(store, storage_id, path, name)
+    discard_copies(store, deleted.values())
 
 
 def check_usable(artifact: Artifact) -> None:

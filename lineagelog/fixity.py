@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lineagelog import location, message
@@ -20,6 +21,7 @@ from lineagelog.domain.errors import (
     LineageLogError,
     ObjectMissingError,
     StorageError,
+    StoreReadOnlyError,
     StoreUnavailableError,
     UnsupportedFormatError,
 )
@@ -95,6 +97,7 @@ class LocationReport:
         orphans: Objects that belong to no artifact.
         is_listed: Orphans were looked for; not every type of location can be listed.
         problem: Why the location could not be checked, or not to the end; `None` if it was.
+        unrecorded: Why what was found could not be recorded, or not all of it; `None` if it was, or was not meant to be.
     """
 
     uid: str
@@ -109,6 +112,7 @@ class LocationReport:
     orphans: tuple[Orphan, ...] = ()
     is_listed: bool = True
     problem: str | None = None
+    unrecorded: str | None = None
 
     @property
     def orphan_bytes(self) -> int:
@@ -137,8 +141,8 @@ class StorageReport:
 
     @property
     def is_complete(self) -> bool:
-        """Every location was reached, and all content was judged that has a hash."""
-        return not any(place.problem or place.unchecked for place in self.locations)
+        """Every location was reached, all content was judged that has a hash, and what was found could be recorded."""
+        return not any(place.problem or place.unchecked or place.unrecorded for place in self.locations)
 
     @property
     def ok(self) -> bool:
@@ -157,6 +161,8 @@ class StorageReport:
                 yield f"PROBLEM: {place.root} could not be checked to the end: {place.problem}"
             if not place.is_listed:
                 yield f"NOT CHECKED: whether objects at {place.root} belong to no artifact; it cannot be listed"
+            if place.unrecorded is not None:
+                yield f"NOT RECORDED: what was found at {place.root}: {place.unrecorded}"
         if not self.is_intact:
             yield (
                 "WHAT TO DO: put the recorded content back from a backup, under the same path, and check again; content that was "
@@ -166,7 +172,7 @@ class StorageReport:
             yield "WHAT TO DO: nothing needs the orphans; `prov storage collect` removes those that are older than a day"
         if not self.content_read:
             yield "NOT CHECKED: the bytes themselves; a check without --no-content reads them and compares their hashes"
-        if not self.is_recorded:
+        if not self.is_recorded and not any(place.unrecorded for place in self.locations):
             yield "NOT RECORDED: the store can only be read here, so the log does not know of this check"
         if self.ok:
             yield (
@@ -197,7 +203,8 @@ def check_storage(store: Store, storage: Storage | str | None = None, *, content
     """
     is_recorded = not store.log.database.read_only
     checks = [_LocationCheck(store, row, content=content, is_recorded=is_recorded) for row in locations(store, storage)]
-    return StorageReport(tuple(check.run() for check in checks), content, is_recorded)
+    places = tuple(check.run() for check in checks)
+    return StorageReport(places, content, is_recorded and not any(place.unrecorded for place in places))
 
 
 def verify_artifact(artifact: Artifact) -> str:
@@ -319,6 +326,7 @@ class _LocationCheck:
         self._row = row
         self._content = content
         self._is_recorded = is_recorded
+        self._unrecorded: str | None = None
         self._report = LocationReport(row["uid"], shown_root(store, row))
         self._found: dict[str, list[Finding]] = {outcome: [] for outcome in _OUTCOMES}
         self._waiting: list[tuple[RowDict, _Verdict]] = []
@@ -359,10 +367,19 @@ class _LocationCheck:
             is_listed=is_listed,
             problem=problem,
         )
-        if self._is_recorded and problem is None:
+        if problem is None:
             fact = self._to_event(started_at)
-            self._store.append_next(schema.STORAGES, self._row["id"], lambda _: fact)
-        return self._report
+            self._record(lambda: self._store.append_next(schema.STORAGES, self._row["id"], lambda _: fact))
+        return replace(self._report, unrecorded=self._unrecorded)
+
+    def _record(self, append: Callable[[], object]) -> None:
+        """Record what was found, or keep why that cannot be: whoever looks after a full disk needs the report most."""
+        if not self._is_recorded:
+            return
+        try:
+            append()
+        except (StoreUnavailableError, StoreReadOnlyError) as exc:
+            self._is_recorded, self._unrecorded = False, str(exc)
 
     def _check_reachable(self, backend: StorageBackend) -> int:
         """Return the size of all content that has to be there.
@@ -430,7 +447,7 @@ class _LocationCheck:
             if not self._is_recorded or not events:
                 break
             try:
-                self._store.append(events)
+                self._record(partial(self._store.append, events))
                 break
             except ConcurrentWriteError:
                 if attempt == _RETRIES - 1:

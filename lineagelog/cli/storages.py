@@ -103,7 +103,7 @@ def register(
     examples=("prov storage check", "prov storage check --no-content --json"),
     json="one object a line: for each finding `kind` (`missing`, `changed`, `unchecked`, `uncheckable`, `recovered` or `orphan`), "
     "`storage` (uid) and its details; last, for each location, `kind` `location` with `uid`, `root`, the counts, `bytes_read`, "
-    "`content_read`, `recorded` and `problem`.",
+    "`content_read`, `recorded`, `problem`, and `unrecorded`: why it could not be recorded.",
 )
 def check(
     call: Call,
@@ -116,7 +116,7 @@ def check(
 
     The content of every artifact must be there, with the recorded size and, since all bytes are read, the recorded hash. What
     is found goes on record. Objects that belong to no artifact are listed; they are no damage. The exit code is 0 if all is
-    well, 7 if content is missing or changed, and 5 if some could not be read.
+    well, 7 if content is missing or changed, and 5 if some could not be read, or what was found not recorded.
     """
     with call.store() as store:
         report = store.check_storage(storage, content=not no_content)
@@ -185,6 +185,7 @@ def report_objects(report: StorageReport) -> Iterator[dict[str, Any]]:
             "content_read": report.content_read,
             "recorded": report.is_recorded and place.problem is None,
             "problem": place.problem,
+            "unrecorded": place.unrecorded,
         }
 
 

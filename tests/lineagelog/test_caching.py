@@ -71,6 +71,36 @@ def test_an_altered_copy_is_fetched_again_and_an_altered_source_is_refused(
         artifact.load()
 
 
+def test_the_copies_of_deleted_content_go_with_it_unless_they_serve_another(
+    sqlite_store: Store, bucket: str, write: Write, run_script: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqlite_store.Storage(bucket).save().make_default()
+    one, twin, other = (
+        ln.Artifact(write(f"{key}.txt", text), key=f"{key}.txt", run=False).save()
+        for key, text in (("one", "same"), ("twin", "same"), ("other", "other"))
+    )
+    copies = {artifact.uid: artifact.cache() for artifact in (one, twin, other)}
+    assert copies[one.uid] == copies[twin.uid]
+    capsys.readouterr()
+    one.delete(permanent=True, reason="test")
+    assert copies[twin.uid].read_text() == "same"
+    assert "copy" not in capsys.readouterr().err
+    twin.delete(permanent=True, reason="test")
+    assert not copies[twin.uid].exists()
+    assert "removed 1 local copy of deleted content" in capsys.readouterr().err
+    # A process that uses the copy keeps it.
+    code = f"""
+        import subprocess, sys
+        import lineagelog as ln
+        path = ln.Artifact.get({other.uid!r}).cache()
+        delete = "import lineagelog as ln; ln.Artifact.get({other.uid!r}).delete(permanent=True, reason='test')"
+        done = subprocess.run([sys.executable, "-c", delete], stderr=subprocess.PIPE, text=True)
+        print(path.exists(), done.returncode, "another process uses" in done.stderr)
+    """
+    assert run_script(code).stdout.splitlines()[-1] == "True 0 True"
+    assert copies[other.uid].read_text() == "other"
+
+
 def test_a_large_local_file_is_read_once_for_all_processes_and_refused_once_touched(
     sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,6 +265,39 @@ def test_a_store_that_can_only_be_read_is_checked_without_a_record(
     assert sqlite_store.log.head() == before
 
 
+def test_what_is_found_is_reported_though_it_cannot_be_recorded(sqlite_store: Store, saved: Any) -> None:
+    gone, same = saved("gone.txt"), saved("same.txt", "other")
+    gone.path.unlink()
+    before = sqlite_store.log.head()
+    connection = sqlite_store.log.database._connection().sqlite  # type: ignore[attr-defined]
+    ((pages,),) = connection.execute("PRAGMA page_count").fetchall()
+    ((free,),) = connection.execute("PRAGMA freelist_count").fetchall()
+    # The database may not grow by a single page: the driver says what it says on a full disk.
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    assert free == 0
+    try:
+        for _ in range(300):
+            report = sqlite_store.check_storage()
+            if not report.is_recorded:
+                break
+    finally:
+        connection.execute("PRAGMA max_page_count = 1073741823")
+    (place,) = report.locations
+    assert not report.ok
+    assert not report.is_recorded
+    assert [finding.uid for finding in place.missing] == [gone.uid]
+    assert place.n_artifacts == 2
+    assert place.unrecorded is not None
+    assert "full" in place.unrecorded
+    assert f"NOT RECORDED: what was found at {place.root}: " in report.to_text()
+    assert "can only be read here" not in report.to_text()
+    assert sqlite_store.verify().ok
+    assert sqlite_store.log.head().position >= before.position
+    again = sqlite_store.check_storage()
+    assert again.is_recorded
+    assert same.uid not in outcomes(again)
+
+
 def test_verify_with_content_finds_what_the_log_alone_cannot_show(sqlite_store: Store, saved: Any) -> None:
     artifact = saved("a.txt")
     whole = sqlite_store.verify(content=True)
