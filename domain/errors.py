@@ -309,3 +309,21 @@ class QueryError(ExportError, ValueError):
 
 class MalformedDocumentError(ExportError, ValueError):
     """A file is not the PROV document that its format makes it, or is one that is refused."""
+
+
+class MissingPackageError(LineageLogError, ModuleNotFoundError):
+    """A package that belongs to every installation is not there, so that this one is not whole.
+
+    Attributes:
+        package: Name of the module that was sought.
+    """
+
+    def __init__(self, package: str) -> None:
+        super().__init__(package)
+        self.package = package
+
+    def __str__(self) -> str:
+        return (
+            f"the module {self.package!r}, which lineagelog needs, is not installed for the Python that runs here; run "
+            "`python -m pip install lineagelog` with that Python, which installs all that is missing"
+        )

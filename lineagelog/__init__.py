@@ -97,7 +97,14 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module_name, colon, attribute = home.partition(":")
-    module = import_module(f"{__name__}.{module_name}")
+    try:
+        module = import_module(f"{__name__}.{module_name}")
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] == __name__:
+            raise
+        from lineagelog.domain.errors import MissingPackageError
+
+        raise MissingPackageError(exc.name) from exc
     value = module if colon and not attribute else getattr(module, attribute or name)
     globals()[name] = value
     return value

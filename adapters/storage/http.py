@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
+from lineagelog.adapters.storage import retry
 from lineagelog.adapters.storage.base import Progress, Staged, StoredObject, check_path, chunks
 from lineagelog.adapters.storage.hashing import BLOCK_BYTES
-from lineagelog.adapters.storage.remote import RemoteStorage
-from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, StoreReadOnlyError, UnsupportedFormatError
+from lineagelog.adapters.storage.remote import RemoteStorage, needs_package
+from lineagelog.domain.errors import (
+    InvalidValueError,
+    LineageLogError,
+    ObjectMissingError,
+    StoreReadOnlyError,
+    UnsupportedFormatError,
+)
 from lineagelog.domain.redaction import is_signing_parameter, redact_url
 
 
@@ -23,8 +30,14 @@ class HttpStorage(RemoteStorage):
 
     def __init__(self, root: str, kind: str, *, options: Mapping[str, Any] | None = None) -> None:
         """Prepare the client; see `RemoteStorage`."""
+        try:
+            from aiohttp import ClientTimeout
+        except ImportError as exc:
+            raise needs_package(kind, exc) from exc
+        # Its own limit is five minutes for a whole file, however fast it comes.
+        patience = ClientTimeout(total=None, sock_connect=retry.CONNECT_TIMEOUT_S, sock_read=retry.READ_TIMEOUT_S)
         # Without this header a server may send the bytes compressed, and others each time.
-        client = {"trust_env": True, "headers": {"Accept-Encoding": "identity"}}
+        client = {"trust_env": True, "headers": {"Accept-Encoding": "identity"}, "timeout": patience}
         # An address is sent as it was given: `%2F` in it is not `/`.
         super().__init__(root, kind, options={"client_kwargs": client, "encoded": True, **(options or {})})
 
@@ -76,6 +89,11 @@ class HttpStorage(RemoteStorage):
         # A block size of 0 reads the answer as it comes, whether or not the server can send parts.
         with self._fs.open(self._key(path), "rb", block_size=0) as stream:
             yield from chunks(stream, BLOCK_BYTES)
+
+    def _translate(self, exc: Exception, path: str | None) -> LineageLogError | None:
+        # Whatever fails when a server is asked for a file, fsspec says that there is none; only the server can say that.
+        cause = exc.__cause__ if isinstance(exc, FileNotFoundError) else None
+        return super()._translate(cause if isinstance(cause, Exception) else exc, path)
 
     def _refuse(self) -> NoReturn:
         raise StoreReadOnlyError(

@@ -12,6 +12,10 @@ from lineagelog.domain.errors import LineageLogError
 ATTEMPTS: Final = 4
 _FIRST_WAIT_S: Final = 0.1
 
+CONNECT_TIMEOUT_S: Final = 10.0
+READ_TIMEOUT_S: Final = 60.0
+"""So long a server may be silent in one attempt; how long a whole transfer takes is not limited."""
+
 R = TypeVar("R")
 
 

@@ -19,14 +19,15 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
+from lineagelog.adapters.storage import retry
 from lineagelog.adapters.storage.base import OWN_FOLDER, Hashed, Progress, StoredObject, check_path, etag_hash
 from lineagelog.adapters.storage.hashing import changed, fingerprint_of, missing
 from lineagelog.adapters.storage.parallel import N_WORKERS, in_order
@@ -51,6 +52,8 @@ _TAKEN: Final = frozenset({"412", "PreconditionFailed", "409", "ConditionalReque
 _DENIED: Final = frozenset(
     {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
 )
+
+R = TypeVar("R")
 
 _CUT: Final = frozenset({"IncompleteReadError", "ReadTimeoutError", "ResponseStreamingError", "ProtocolError"})
 
@@ -309,7 +312,7 @@ class S3Storage(RemoteStorage):
     def _blocks(self, path: str) -> Iterator[bytes]:
         """Read an object, several parts at a time; all parts are of the same version of it."""
         request = {"Bucket": self._bucket, "Key": self._s3_key(path)}
-        first, size, etag = again(partial(self._first_part, request), _is_cut)
+        first, size, etag = _again_if_cut(partial(self._first_part, request))
         yield first
 
         def part(start: int) -> bytes:
@@ -319,7 +322,7 @@ class S3Storage(RemoteStorage):
 
         try:
             yield from in_order(
-                lambda start: again(partial(part, start), _is_cut),
+                lambda start: _again_if_cut(partial(part, start)),
                 range(len(first), size, PART_BYTES),
                 _PARTS_AT_A_TIME,
             )
@@ -366,6 +369,8 @@ class S3Storage(RemoteStorage):
         )
         config = Config(
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            connect_timeout=retry.CONNECT_TIMEOUT_S,
+            read_timeout=retry.READ_TIMEOUT_S,
             max_pool_connections=4 * N_WORKERS,
             # What is sent is proven by hashes of our own; servers that are not Amazon's refuse the default ones.
             request_checksum_calculation="when_required",
@@ -397,9 +402,15 @@ class S3Storage(RemoteStorage):
         return translated(exc, self._where(path))
 
 
-def _is_cut(exc: BaseException) -> bool:
-    """Tell whether an answer broke off. All that happens before its first byte has been tried again by botocore."""
-    return any(kind.__name__ in _CUT for kind in type(exc).__mro__)
+class _CutOffError(Exception):
+    """An answer broke off, or fell silent, after it had begun. What happens before has been tried again by botocore."""
+
+
+def _again_if_cut(call: Callable[[], R]) -> R:
+    try:
+        return again(call, lambda exc: isinstance(exc, _CutOffError))
+    except _CutOffError as exc:
+        raise exc.__cause__ or exc from None
 
 
 def _code(exc: BaseException | None) -> str | None:
@@ -413,8 +424,13 @@ def _code(exc: BaseException | None) -> str | None:
 
 
 def _whole_body(answer: dict[str, Any]) -> bytes:
-    with answer["Body"] as body:
-        return cast("bytes", body.read())
+    try:
+        with answer["Body"] as body:
+            return cast("bytes", body.read())
+    except Exception as exc:
+        if any(kind.__name__ in _CUT for kind in type(exc).__mro__):
+            raise _CutOffError from exc
+        raise
 
 
 def _part_bytes(size_bytes: int) -> int:

@@ -15,7 +15,7 @@ import typer
 
 from lineagelog.cli import exits
 from lineagelog.cli.output import Output, print_error
-from lineagelog.domain.errors import LineageLogError
+from lineagelog.domain.errors import LineageLogError, MissingPackageError
 from lineagelog.domain.version import VERSION
 
 if TYPE_CHECKING:
@@ -309,7 +309,8 @@ def _guarded(function: Callable[..., None], call: Call, values: dict[str, Any]) 
     if call.out.quiet:
         settings.verbosity = 0
     try:
-        function(call, **values)
+        with _all_installed():
+            function(call, **values)
         # What is still buffered must meet a closed pipe here, not when the interpreter ends.
         sys.stdout.flush()
     except BrokenPipeError:
@@ -331,6 +332,17 @@ def _guarded(function: Callable[..., None], call: Call, values: dict[str, Any]) 
     finally:
         settings.verbosity = before
     return exits.DONE
+
+
+@contextmanager
+def _all_installed() -> Iterator[None]:
+    """Say what to do where a package is missing that a command imports when it runs."""
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        if exc.name is None:
+            raise
+        raise MissingPackageError(exc.name) from exc
 
 
 def _message(error: BaseException) -> str:
