@@ -93,7 +93,7 @@ class ArtifactNode(NamedTuple):
     """An artifact in a lineage graph; `user` is the handle of who recorded it, `depth` its distance from the subject.
 
     `state` is `live`, `trashed` or `deleted`: history is shown whole.
-    `is_latest` is whether the family has no newer live version, `url` where the content lies if that is on the web.
+    `is_latest` is whether the family has no newer live version. `n_files` is given of a folder, and `url` of what lies on the web.
     """
 
     id: str
@@ -112,6 +112,7 @@ class ArtifactNode(NamedTuple):
     hash: str | None = None
     version_number: int = 0
     is_latest: bool = True
+    n_files: int | None = None
     url: str | None = None
 
 
@@ -214,7 +215,8 @@ def nodes(reader: Readable, found: Closure) -> Graph:
     among = _among(reader.dialect)
     artifact_rows = reader.read(
         "SELECT a.id, a.uid, a.key, a.description, a.suffix, a.kind, a.otype, a.size, a.version, a.created_at, u.handle, a.state, "  # noqa: S608
-        "a.hash, a.version_number, a.is_latest, CASE WHEN s.type IN ('http', 'https') THEN s.root || '/' || a.storage_path END "
+        "a.hash, a.version_number, a.is_latest, a.n_files, "
+        "CASE WHEN s.type IN ('http', 'https') THEN s.root || '/' || a.storage_path END "
         "FROM artifacts a LEFT JOIN users u ON u.id = a.created_by_id LEFT JOIN storages s ON s.id = a.storage_id "
         f"WHERE a.id IN {among}",
         (_json.encode(list(found.artifacts)).decode(),),
@@ -229,7 +231,7 @@ def nodes(reader: Readable, found: Closure) -> Graph:
         (_json.encode(list(found.runs)).decode(),),
     )
     artifacts = {
-        row[0]: ArtifactNode._make((*row[:11], found.artifacts[row[0]], *row[11:14], bool(row[14]), row[15]))
+        row[0]: ArtifactNode._make((*row[:11], found.artifacts[row[0]], *row[11:14], bool(row[14]), *row[15:]))
         for row in artifact_rows
     }
     runs = {row[0]: RunNode._make((*row[:12], found.runs[row[0]], *row[12:])) for row in run_rows}

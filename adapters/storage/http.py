@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from lineagelog.adapters.storage import retry
@@ -23,6 +23,8 @@ from lineagelog.domain.errors import (
     UnsupportedFormatError,
 )
 from lineagelog.domain.redaction import is_signing_parameter, redact_url
+
+_GONE_STATUS: Final = (404, 410)
 
 
 class HttpStorage(RemoteStorage):
@@ -93,7 +95,9 @@ class HttpStorage(RemoteStorage):
     def _translate(self, exc: Exception, path: str | None) -> LineageLogError | None:
         # Whatever fails when a server is asked for a file, fsspec says that there is none; only the server can say that.
         cause = exc.__cause__ if isinstance(exc, FileNotFoundError) else None
-        return super()._translate(cause if isinstance(cause, Exception) else exc, path)
+        if isinstance(cause, Exception) and getattr(cause, "status", None) not in _GONE_STATUS:
+            return super()._translate(cause, path)
+        return super()._translate(exc, path)
 
     def _refuse(self) -> NoReturn:
         raise StoreReadOnlyError(

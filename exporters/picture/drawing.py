@@ -282,7 +282,8 @@ def _lineage_box(nodes: Sequence[Node], rule: str | None, subjects: Sequence[str
 
 def _artifact_box(node: ArtifactNode, look: Look, facts: Sequence[Fact]) -> Box:
     version = _version(node)
-    kind = node.otype or node.kind or node.suffix.lstrip(".")
+    folder = f"folder, {node.n_files:,} {'file' if node.n_files == 1 else 'files'}" if node.n_files is not None else ""
+    kind = node.otype or node.kind or folder or node.suffix.lstrip(".")
     state = "" if node.state == LIVE else BY_STATE[node.state].legend.replace("artifact", "").strip()
     recorded = f"{_moment(node.created_at)}{f' by {node.user}' if node.user else ''}"
     url = web_url(node.url)
