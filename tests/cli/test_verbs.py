@@ -16,7 +16,10 @@ for _name in app._MODULES:
     import_module(f"lineagelog.cli.{_name}")
 
 CHANGES: Final[dict[str, tuple[str, list[str]]]] = {
-    "login": ("HANDLE --email a@example.org --reason moved", ["user.updated.1", "user.logged_in.1"]),
+    "login": (
+        "HANDLE --email a@example.org --reason moved",
+        ["user.updated.1", "user.logged_in.1", "user.logged_out.1"],
+    ),
     "logout": ("", ["user.logged_out.1"]),
     "trash": ("UID --reason x", ["artifact.trashed.1"]),
     "restore": ("TRASHED --reason x", ["artifact.restored.1"]),

@@ -40,7 +40,7 @@ CHANGES: Final[dict[str, tuple[Verb, list[str]]]] = {
     "ln.login": (lambda s: ln.login("ana", name="Ana"), ["user.registered.1", "user.logged_in.1"]),
     "Store.login": (
         lambda s: s.store.login("ana", email="a@example.org", reason="moved"),
-        ["user.updated.1", "user.logged_in.1"],
+        ["user.updated.1", "user.logged_in.1", "user.logged_out.1"],
     ),
     "Store.logout": (lambda s: s.store.logout(), ["user.logged_out.1"]),
     "ln.logout": (lambda s: (s.store.login("ana"), ln.logout()), ["user.logged_in.1", "user.logged_out.1"]),
