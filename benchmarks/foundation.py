@@ -129,7 +129,6 @@ def rebuild(n: int = 60_000) -> Iterator[Figure]:
         append_history(store, n)
         events = store.log.head().position
         took = seconds(store.rebuild)
-        checked = seconds(lambda: store.verify())
     yield Figure(
         f"rebuild of {events:,} events",
         f"{events / took:,.0f} events/s",
@@ -137,7 +136,6 @@ def rebuild(n: int = 60_000) -> Iterator[Figure]:
         "",
         events / took >= 30_000,
     )
-    yield Figure(f"verify of {events:,} events, registries replayed", f"{events / checked:,.0f} events/s", "", "", True)
 
 
 def export_memory() -> Iterator[Figure]:

@@ -1,14 +1,16 @@
-"""Looking back: a store as of an earlier event, the first time and again, on SQLite."""
+"""Looking back: whether the log is what was recorded, and a store as of an earlier event, the first time and again, on SQLite."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from benchmarks.foundation import append_history, empty_store
-from benchmarks.measure import Figure, median_seconds, seconds
+from benchmarks.measure import Figure, median_seconds, process_peak_mb, seconds
 from lineagelog import Store
 from lineagelog.preferences import settings
 
@@ -52,6 +54,32 @@ def as_of(n: int = 100_000) -> Iterator[Figure]:
     yield Figure(f"as of event {n:,}, built on these", f"{whole:.1f} s", "", "", True)
 
 
+def verify(n: int = 60_000) -> Iterator[Figure]:
+    """Check a whole store, its log alone, and one in which a row was changed."""
+    with empty_store() as store:
+        append_history(store, n)
+        n = store.log.head().position
+        yield _checked(f"verify of {n:,} events, every row compared", n, 100_000, lambda: store.verify().ok)
+        peak = process_peak_mb(f"import lineagelog as ln\nassert ln.open({str(store.folder)!r}).verify().ok")
+        yield Figure("memory of it", f"{peak:.0f} MiB", "200 MiB", "", peak < 200)
+        yield _checked(f"verify of {n:,} events, the log alone", n, 100_000, lambda: store.verify(log_only=True).ok)
+        with store.log.database.write() as transaction:
+            transaction.execute(
+                "UPDATE artifacts SET description = 'changed' WHERE position = (SELECT max(position) FROM artifacts)"
+            )
+        yield _checked(f"verify of {n:,} events, replayed to name a changed row", n, 0, lambda: not store.verify().ok)
+
+
+def _checked(what: str, n: int, aim: int, check: Callable[[], bool]) -> Figure:
+    start = time.process_time()
+    took = seconds(lambda: check() or sys.exit("the check has not found what it must"))
+    cpu_s = time.process_time() - start
+    aims = f"{aim:,} events/s" if aim else ""
+    return Figure(
+        what, f"{n / took:,.0f} events/s", aims, f"{n / cpu_s:,.0f} a second of processor time", n / took >= aim
+    )
+
+
 def audit(n: int = 100_000) -> Iterator[Figure]:
     """Find in the audit trail what one user did, what happened to one record, and every change of one field."""
     with empty_store() as store:
@@ -72,7 +100,10 @@ def audit(n: int = 100_000) -> Iterator[Figure]:
             )
 
 
-BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"as-of": as_of, "audit": audit}
+BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"verify": verify, "as-of": as_of, "audit": audit}
 
-LONG: dict[str, Callable[[], Iterator[Figure]]] = {"as-of-million": partial(as_of, 1_000_000)}
+LONG: dict[str, Callable[[], Iterator[Figure]]] = {
+    "as-of-million": partial(as_of, 1_000_000),
+    "verify-million": partial(verify, 1_000_000),
+}
 """Benchmarks that take minutes, run if they are named."""

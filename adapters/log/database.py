@@ -154,7 +154,7 @@ class Database(ABC):
 
     @abstractmethod
     def unique_index_names(self) -> set[str]:
-        """List the indexes that keep a uniqueness rule."""
+        """List the indexes that keep a uniqueness rule, and are as we define them."""
 
     @abstractmethod
     def close(self) -> None:

@@ -141,13 +141,18 @@ class PostgreSQLDatabase(Database):
         }
 
     def unique_index_names(self) -> set[str]:
-        """List the indexes that keep a uniqueness rule."""
-        # The view `pg_indexes` fails when somebody drops a table of another schema at the same moment.
+        """List the indexes that keep a uniqueness rule, and are as we define them."""
+        # The view `pg_indexes` fails when somebody drops a table of another schema at the same moment. An index with a
+        # condition, or over other columns than its name says, keeps nothing.
         sql = (
-            "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND i.indisunique AND i.indisvalid"
+            "SELECT c.relname::text, t.relname::text, ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY "
+            "AS k(attnum, place) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.place) "
+            "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = ? AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
         )
-        return {name for (name,) in self.read(sql, (self.schema,))}
+        found = self.read(sql, (self.schema,))
+        return {name for name, table, columns in found if name == f"unique_{table}_{'_'.join(columns)}"[:63]}
 
     def drop(self, tables: Sequence[str]) -> None:
         """Remove tables and our functions, and the schema itself if nothing else lies in it: it may be shared with others."""

@@ -110,7 +110,9 @@ def restore_protection(database: Database, transaction: Transaction) -> None:
             transaction.execute(statement)
     indexes = database.unique_index_names()
     for columns, statement in zip(EVENTS.unique, create_indexes(EVENTS), strict=True):
-        if index_name("unique", EVENTS, columns) not in indexes:
+        name = index_name("unique", EVENTS, columns)
+        if name not in indexes:
+            transaction.execute(f"DROP INDEX IF EXISTS {name}")
             transaction.execute(statement)
 
 

@@ -20,11 +20,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from lineagelog.adapters.log.database import Database, Transaction, UniquenessError, grouped, lacking
-from lineagelog.adapters.log.schema import TRIGGERS
+from lineagelog.adapters.log.schema import EVENTS, TRIGGERS
 from lineagelog.domain.errors import (
     LineageLogError,
     StorageError,
@@ -33,9 +34,10 @@ from lineagelog.domain.errors import (
     StoreUnavailableError,
 )
 from lineagelog.domain.values import time_text
+from lineagelog.projections import schema
 from lineagelog.projections.functions import SQLITE_FUNCTIONS
 from lineagelog.projections.reader import Reader, Row
-from lineagelog.projections.table import Dialect, Scalar
+from lineagelog.projections.table import Dialect, Scalar, create_indexes
 
 LOCK_TIMEOUT_S: Final = 30.0
 """Longest wait for the write lock, seconds."""
@@ -162,9 +164,11 @@ class SQLiteDatabase(Database):
         return {name for name, sql in found if sql == TRIGGERS["sqlite"].get(name)}
 
     def unique_index_names(self) -> set[str]:
-        """List the indexes that keep a uniqueness rule."""
-        found = self.read("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql LIKE 'CREATE UNIQUE INDEX%'")
-        return {name for (name,) in found}
+        """List the indexes that keep a uniqueness rule, and are as we define them."""
+        found = self.read(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql LIKE 'CREATE UNIQUE INDEX%'"
+        )
+        return {name for name, sql in found if sql in _unique_indexes()}
 
     def close(self) -> None:
         """Close all connections that belong to this process; calls that other threads have begun are waited for."""
@@ -412,6 +416,12 @@ def _take_lock(path: Path, timeout_s: float) -> int:
             f"Find it with `lsof {path}`, or try again"
         )
     return descriptor
+
+
+@cache
+def _unique_indexes() -> frozenset[str]:
+    """Write all uniqueness rules; one with a condition, or over other columns, keeps nothing."""
+    return frozenset(statement for table in (EVENTS, *schema.TABLES) for statement in create_indexes(table))
 
 
 def _add_functions(sqlite: sqlite3.Connection) -> None:

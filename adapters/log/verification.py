@@ -282,7 +282,8 @@ def _missing_protection(database: Database) -> list[Problem]:
     existing = database.unique_index_names()
     problems += [
         Problem(
-            None, f"the index {name}, which keeps a rule of {table.name}, was removed; `prov rebuild` makes it anew"
+            None,
+            f"the index {name}, which keeps a rule of {table.name}, was removed or altered; `prov rebuild` makes it anew",
         )
         for table in (EVENTS, *schema.TABLES)
         for name in (index_name("unique", table, columns) for columns in table.unique)

@@ -305,6 +305,18 @@ def test_a_removed_rule_of_a_registry_is_found_and_made_anew(whole: EventLog) ->
     assert verify_log(whole.database).problems == ()
 
 
+@pytest.mark.parametrize("table", [EVENTS, schema.EDGES], ids=lambda table: table.name)
+@pytest.mark.parametrize("weaker", ["{columns}) WHERE position < 0", "{columns}, position)"])
+def test_a_rule_that_keeps_nothing_any_more_is_found_and_made_anew(whole: EventLog, table: Any, weaker: str) -> None:
+    name, columns = index_name("unique", table, table.unique[0]), ", ".join(table.unique[0])
+    with whole.database.write() as transaction:
+        transaction.execute(f"DROP INDEX {name}")
+        transaction.execute(f"CREATE UNIQUE INDEX {name} ON {table.name} ({weaker.format(columns=columns)}")
+    assert name in whats(verify_log(whole.database))
+    whole.rebuild()
+    assert verify_log(whole.database).problems == ()
+
+
 def test_a_clock_that_was_set_back_is_told_and_is_no_damage(
     log: EventLog, registered: Callable[..., NewEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
