@@ -36,7 +36,8 @@ _WORDS: Final = (
     f"SELECT registry || ' ' || field || ' ' || CAST(position AS TEXT) || ' ' || word FROM {schema.SEARCH_WORDS.name}"  # noqa: S608
 )
 _MAX_PARAMETERS: Final = 5_000
-_BEFORE_ALL: Final = -(2**62)
+_LOWEST: Final = -(2**63)
+"""A row that no event made may have any position that the databases can hold."""
 
 _Columns: TypeAlias = dict[int, tuple[Scalar, Scalar]]
 """Of one row, the place of a column to what the events have made of it so far, and to what the live table says."""
@@ -59,7 +60,7 @@ class Comparison:
 
     def __init__(self, live: Reader) -> None:
         self._live = live
-        self._reached = _BEFORE_ALL
+        self._next = _LOWEST
         self._pending: dict[Table, dict[Scalar, _Columns]] = defaultdict(dict)
         self._absent: dict[Table, dict[Row, Row]] = defaultdict(dict)
         self._n_past: Counter[Table] = Counter()
@@ -82,7 +83,7 @@ class Comparison:
             self._agrees
             and not any(self._pending.values())
             and not any(self._absent.values())
-            and not any(self._read(table, self._reached, None, limit=1) for table in _BY_POSITION)
+            and not any(self._read(table, self._next, None, limit=1) for table in _BY_POSITION)
             and all(self._live.read(f"SELECT count(*) FROM {t.name}") == [(self._n_past[t],)] for t in _PAST)  # noqa: S608
             and self._words == sum(hash(text) for (text,) in self._live.stream(_WORDS))
         )
@@ -104,7 +105,7 @@ class Comparison:
         last = events[-1].position
         positions: dict[Scalar, Scalar] = {}
         for table in _BY_POSITION:
-            live, of_table = self._read(table, self._reached, last), operations[table]
+            live, of_table = self._read(table, self._next, last), operations[table]
             if table in _LINKS:
                 self._follow_links(table, of_table, live)
             elif all(type(statement) is Insert for statement, _ in of_table):
@@ -116,7 +117,7 @@ class Comparison:
             if id_ in positions:
                 value = hash(f"{registry} {field} {positions[id_]} {word}")
                 self._words += value if isinstance(statement, Insert) else -value
-        self._reached = last
+        self._next = last + 1
         n_pending = sum([len(rows) for rows in self._pending.values()])
         if n_pending + sum([len(rows) for rows in self._absent.values()]) > MAX_PENDING:
             raise _DiffersError
@@ -285,12 +286,12 @@ class Comparison:
                 prefix = f"{registry.name} {name} {row[0]} "
                 self._words += sum([hash(prefix + word) for word in words_of(str(row[place]))])
 
-    def _read(self, table: Table, after: int, up_to: int | None, limit: int | None = None) -> list[Row]:
+    def _read(self, table: Table, first: int, last: int | None, limit: int | None = None) -> list[Row]:
         """Read the live rows at some positions."""
-        sql = f"SELECT {', '.join(table.names)} FROM {table.name} WHERE position > ?"  # noqa: S608 - names from the schema only
-        bound = "" if up_to is None else " AND position <= ?"
+        sql = f"SELECT {', '.join(table.names)} FROM {table.name} WHERE position >= ?"  # noqa: S608 - names from the schema only
+        bound = "" if last is None else " AND position <= ?"
         sql += f"{bound} ORDER BY {', '.join(table.key)}{f' LIMIT {limit}' if limit is not None else ''}"
-        return self._live.read(sql, (after,) if up_to is None else (after, up_to))
+        return self._live.read(sql, (first,) if last is None else (first, last))
 
     def _find(self, table: Table, columns: tuple[str, ...], values: Iterable[Row]) -> Iterator[Row]:
         """Read the live rows of earlier events that have one of some values."""
@@ -301,7 +302,7 @@ class Comparison:
             sql = f"SELECT {selected} FROM {table.name} WHERE ({names}) IN (VALUES {', '.join([marks] * len(some))})"  # noqa: S608
             parameters = [value for one in some for value in one]
             if table not in _PAST:
-                sql, parameters = f"{sql} AND position <= ?", [*parameters, self._reached]
+                sql, parameters = f"{sql} AND position < ?", [*parameters, self._next]
             yield from self._live.read(sql, parameters)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -124,7 +125,7 @@ def verify_log(
             if readable:
                 batch = chain.decode(rows)
                 readable = batch is not None
-                if comparison is not None and (batch is None or not _follow(comparison, batch)):
+                if comparison is not None and (batch is None or not _holds(partial(comparison.follow, batch))):
                     comparison = None
             if progress is not None and chain.frontier.size % _PROGRESS == 0:
                 progress(chain.frontier.size, head_position)
@@ -133,7 +134,7 @@ def verify_log(
         consequences += _compare_head(
             chain.frontier, head_position, head_peaks, head_root, leaves_fit=not chain.problems
         )
-        if readable and not (comparison is not None and _agrees(comparison)):
+        if readable and not (comparison is not None and _holds(comparison.agrees)):
             consequences += _differences(snapshot, existing)
         problems = tuple(_named(snapshot, [*chain.problems, *consequences]))
     size, root = chain.frontier.size, chain.frontier.root().hex()
@@ -216,22 +217,13 @@ class _Chain:
             self.clock_anomalies.append(ClockAnomaly(position, recorded_at, before))
 
 
-def _follow(comparison: Comparison, batch: list[RecordedEvent]) -> bool:
+def _holds(compared: Callable[[], bool]) -> bool:
     """Compare what events do with the registries. What was tampered with may fail in any way; a replay will say in which."""
     try:
-        return comparison.follow(batch)
+        return compared()
     except StoreUnavailableError:
         raise
     except Exception:  # noqa: BLE001 - see above
-        return False
-
-
-def _agrees(comparison: Comparison) -> bool:
-    try:
-        return comparison.agrees()
-    except StoreUnavailableError:
-        raise
-    except StorageError:
         return False
 
 

@@ -110,7 +110,9 @@ def _tampered(database: Database, table: Table, chance: random.Random) -> Iterat
     kind = chance.choice(["edit", "edit", "remove", "move", "copy"])
     place = chance.randrange(1, len(table.columns)) if kind == "edit" else 0
     column = table.columns[place]
-    if column.kind in ("int", "bool", "real"):
+    if place == 0:
+        row[0] = chance.choice([row[0] + 1, 0, 10**6, 2**63 - 1, -(2**63)])
+    elif column.kind in ("int", "bool", "real"):
         row[place] = (row[place] or 0) + chance.choice([1, 1_000])
     else:
         row[place] = chance.choice([f"{row[place] or ''}x", ""]) if row[place] else "x"
