@@ -58,6 +58,9 @@ def import_nextflow(
     folder: Annotated[
         Path | None, typer.Option(help="Where Nextflow was started; the folder of the trace by default.")
     ] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Nextflow's work directory; `work` in that folder by default.")
+    ] = None,
 ) -> None:
     """Record the tasks of a Nextflow pipeline, from its trace and, for their files, a file of its plugin nf-prov.
 
@@ -66,7 +69,12 @@ def import_nextflow(
     from lineagelog.workflows.nextflow import import_nextflow
 
     with call.store() as store:
-        _tell(call, import_nextflow(trace, prov=prov, name=name, timezone=timezone, folder=folder, store=store))
+        _tell(
+            call,
+            import_nextflow(
+                trace, prov=prov, name=name, timezone=timezone, folder=folder, work_dir=work_dir, store=store
+            ),
+        )
 
 
 def _tell(call: Call, done: Imported) -> None:

@@ -5,6 +5,7 @@ MLflow itself reads its stores, whatever their format. Its experiments become pr
 
 from __future__ import annotations
 
+import csv
 import json
 import mmap
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from lineagelog import current
+from lineagelog import current, message
 from lineagelog.domain.errors import InvalidValueError, ObjectMissingError, StorageError, StoreUnavailableError
 from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.run import ABORTED, FAILED, FINISHED, GitState
@@ -36,6 +37,9 @@ SYSTEM: Final = "mlflow"
 """Reference type of the runs."""
 
 _STATUSES: Final = {"FINISHED": FINISHED, "FAILED": FAILED, "KILLED": ABORTED}
+MAX_METRIC_POINTS: Final = 10_000
+"""So many points of a metric are recorded; of longer ones some are left out."""
+
 _PAGE: Final = 500
 _WHILE_READING: Final = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 """Environment of MLflow: it refuses folders, which it will write no more, unless it is told that they are meant."""
@@ -76,7 +80,8 @@ def import_mlflow(uri: str, *, experiment: str | None = None, store: Store | Non
         def fetch(told: ForeignRun, folder: Path) -> tuple[Sequence[ForeignFile], Sequence[ForeignFile]]:
             name, run = runs[told.reference]
             with _reading(uri):
-                return _inputs(name, run, folder / "inputs"), _outputs(client, name, run, folder / "outputs")
+                outputs = _outputs(client, name, run, folder / "outputs")
+                return _inputs(name, run, folder / "inputs"), [*outputs, *_history(client, name, run, folder)]
 
         return import_runs(target, [_told(name, run) for name, run in ordered], fetch)
 
@@ -244,6 +249,26 @@ def _outputs(client: Any, experiment: str, run: Any, folder: Path) -> list[Forei
     return [
         ForeignFile(path, _key(experiment, path.relative_to(folder).as_posix()), kind) for path, kind in kinds.items()
     ]
+
+
+def _history(client: Any, experiment: str, run: Any, folder: Path) -> list[ForeignFile]:
+    """Write down how metrics went that were logged more than once; of long ones points at even distances, and the last."""
+    rows = []
+    for name in sorted(run.data.metrics):
+        points = client.get_metric_history(run.info.run_id, name)
+        points.sort(key=lambda point: (point.step, point.timestamp))
+        every = -(-len(points) // MAX_METRIC_POINTS) or 1
+        kept = [*points[::every], *(points[-1:] if (len(points) - 1) % every else ())]
+        if len(points) > 1:
+            rows += [(name, each.step, _time(each.timestamp).isoformat(), each.value) for each in kept]
+        if every > 1:
+            message.warn(f"of the {len(points):,} points of the metric {name!r} one in {every} is recorded")
+    if not rows:
+        return []
+    path = folder / "metric_history.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("metric", "step", "time", "value"), *rows])
+    return [ForeignFile(path, _key(experiment, path.name), "dataset")]
 
 
 def _key(*parts: str) -> str:

@@ -6,7 +6,6 @@ time zone: they are those of the machine that Nextflow ran on.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
@@ -43,6 +42,9 @@ _TOLD_OTHERWISE: Final = ("hash", "name", "process", "status", "submit", "start"
 _NONE: Final = "-"
 _HASH_LENGTH: Final = 8
 """Digits of a task's hash that a trace shows."""
+
+_ROW_BEGINS: Final = {"task_id": re.compile(r"\d+\t"), "hash": re.compile(r"[0-9a-f]{2}/[0-9a-f]{6}\t")}
+"""How a row of a trace begins, by its first column."""
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -84,6 +86,7 @@ def import_nextflow(
     name: str | None = None,
     timezone: str | None = None,
     folder: str | Path | None = None,
+    work_dir: str | Path | None = None,
     store: Store | None = None,
 ) -> Imported:
     """Record the tasks of a Nextflow pipeline; those that are on record already are left as they are.
@@ -94,6 +97,8 @@ def import_nextflow(
         name: Name of the pipeline; that in the nf-prov file, else that of the folder, by default.
         timezone: Time zone of the machine it ran on, such as `Europe/Berlin`; that of this machine by default.
         folder: Where Nextflow was started, to which paths are relative; that of the trace file by default.
+        work_dir: Its work directory (`nextflow run -work-dir`), which nf-prov calls `work` wherever it lies; `work` in that folder
+            by default.
         store: Store to record in; the current one by default.
 
     Returns:
@@ -109,7 +114,8 @@ def import_nextflow(
     manifest = _read_manifest(Path(prov)) if prov is not None else _Manifest()
     launched = Path(folder) if folder is not None else path.resolve().parent
     pipeline = name or manifest.name or launched.resolve().name
-    tasks = [_told(row, pipeline, manifest, launched.resolve(), zone, path) for row in rows]
+    files = _Files(manifest, launched.resolve(), Path(work_dir).resolve() if work_dir is not None else None)
+    tasks = [_told(row, pipeline, manifest, files, zone, path) for row in rows]
     whole = _pipeline(path, Path(prov) if prov is not None else None, pipeline, manifest, rows, tasks)
     started = [whole, *(replace(task, parent=whole.reference) for task in tasks)]
     return import_runs(store if store is not None else current.current_store(), started)
@@ -125,8 +131,8 @@ def _read_trace(path: Path) -> list[dict[str, str]]:
     what = f"the trace file {path.name}"
     with _opened(path) as file:
         try:
-            rows = [row for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
-        except (UnicodeDecodeError, csv.Error) as exc:
+            rows = _fields(file.read())
+        except UnicodeDecodeError as exc:
             raise InvalidValueError(what, f"is no text table: {exc}") from exc
     header = rows[0] if rows else []
     missing = [column for column in _NEEDED if column not in header]
@@ -149,8 +155,32 @@ def _read_trace(path: Path) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in rows[1:]]
 
 
+def _fields(text: str) -> list[list[str]]:
+    """Split a trace into rows and fields.
+
+    Nextflow writes scripts into it as they are, with line ends and tabs. A row is known by the number or hash of a task at its
+    beginning, and what is too much for the columns belongs to the script.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    header = lines[0].split("\t")
+    begins = _ROW_BEGINS.get(header[0])
+    rows: list[str] = []
+    for line in lines:
+        if begins is not None and len(rows) > 1 and not begins.match(line):
+            rows[-1] += f"\n{line}"
+        elif line.strip():
+            rows.append(line)
+    split = [row.rstrip("\n").split("\t") for row in rows]
+    if "script" in header:
+        place = header.index("script")
+        for fields in split:
+            more = max(len(fields) - len(header), 0)
+            fields[place : place + more + 1] = ["\t".join(fields[place : place + more + 1])]
+    return split
+
+
 def _told(
-    row: Mapping[str, str], pipeline: str, manifest: _Manifest, launched: Path, zone: tzinfo | None, path: Path
+    row: Mapping[str, str], pipeline: str, manifest: _Manifest, files: _Files, zone: tzinfo | None, path: Path
 ) -> ForeignRun:
     """Say what one line of a trace, with what nf-prov tells of the same task, means."""
     what = f"the trace file {path.name}"
@@ -169,7 +199,6 @@ def _told(
         finished = submitted + whole if submitted is not None and whole is not None and lasted is None else started
         finished = started + lasted if lasted is not None else finished
     script = row.get("script") if row.get("script") not in (None, _NONE) else task.script
-    files = _Files(manifest, launched)
     inputs, elsewhere = files.of(task.inputs)
     outputs, _ = files.of(task.outputs)
     params: dict[str, Any] = {
@@ -239,9 +268,10 @@ def _pipeline(
 class _Files:
     """Finds the files that nf-prov names."""
 
-    def __init__(self, manifest: _Manifest, launched: Path) -> None:
+    def __init__(self, manifest: _Manifest, launched: Path, work_dir: Path | None) -> None:
         self._published = manifest.published
         self._launched = launched
+        self._work_dir = work_dir or launched / "work"
 
     def of(self, names: Sequence[str]) -> tuple[list[ForeignFile], list[str]]:
         """Turn paths into files, under the names that they were published as; those of other machines stay as they are."""
@@ -259,10 +289,14 @@ class _Files:
         return files, elsewhere
 
     def _local(self, name: str) -> Path | None:
-        if "://" in name and not name.startswith("file://"):
+        # What Nextflow itself has put together from values has a name in a crate, and no place.
+        if name.startswith("#") or ("://" in name and not name.startswith("file://")):
             return None
-        text = unquote(re.sub("^file://", "", name)) if name.startswith("file://") else name
-        return self._launched / text
+        if name.startswith("work/"):
+            return self._work_dir / name.removeprefix("work/")
+        path = self._launched / name.removeprefix("file://")
+        # nf-prov writes addresses of files without escapes, other tools with them.
+        return path if path.exists() or not name.startswith("file://") else self._launched / unquote(str(path))
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self._launched).as_posix() if path.is_relative_to(self._launched) else path.name
@@ -285,13 +319,13 @@ def _read_manifest(path: Path) -> _Manifest:
     for mark, reader in readers.items():
         if isinstance(content, dict) and mark in content:
             try:
-                return reader(content)
+                return reader(content, path.resolve().parent)
             except (KeyError, TypeError, AttributeError, ValueError) as exc:
                 raise InvalidValueError(what, f"lacks what nf-prov writes: {type(exc).__name__}: {exc}") from exc
     raise InvalidValueError(what, "has none of nf-prov's formats: bco, wrroc or legacy")
 
 
-def _from_bco(content: dict[str, Any]) -> _Manifest:
+def _from_bco(content: dict[str, Any], _folder: Path) -> _Manifest:
     steps = content["description_domain"]["pipeline_steps"]
     commits = [each["scm_extension"] for each in content.get("extension_domain") or () if "scm_extension" in each]
     return _Manifest(
@@ -310,7 +344,7 @@ def _from_bco(content: dict[str, Any]) -> _Manifest:
     )
 
 
-def _from_wrroc(content: dict[str, Any]) -> _Manifest:
+def _from_wrroc(content: dict[str, Any], folder: Path) -> _Manifest:
     nodes = {node["@id"]: node for node in content["@graph"]}
     actions = [node for node in nodes.values() if node.get("@type") == "CreateAction"]
     main = nodes[nodes["./"]["mainEntity"]["@id"]]
@@ -324,19 +358,24 @@ def _from_wrroc(content: dict[str, Any]) -> _Manifest:
             if node["@id"].startswith("#task/")
         },
         published={
-            _task_path(source): target
+            # Names in a crate are relative to the folder of the crate, which is where the results are.
+            _task_path(source): str(folder / target)
             for node in actions
             if node["@id"].startswith("#publish/")
             for source, target in zip(_ids(node["object"]), _ids(node["result"]), strict=True)
         },
         name=main.get("name"),
         session=whole["@id"].removeprefix("#") if whole else None,
-        params={node["name"]: node.get("value") for node in nodes.values() if node.get("@type") == "PropertyValue"},
+        params={
+            node["name"]: node.get("value")
+            for node in nodes.values()
+            if node.get("@type") == "PropertyValue" and not node["@id"].startswith("#output/")
+        },
         git=_git(main.get("codeRepository"), main.get("version")),
     )
 
 
-def _from_legacy(content: dict[str, Any]) -> _Manifest:
+def _from_legacy(content: dict[str, Any], _folder: Path) -> _Manifest:
     return _Manifest(
         tasks={
             str(number): _Task(

@@ -24,6 +24,11 @@ import mlflow
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
 mlflow.set_experiment("other study")
 client = mlflow.MlflowClient()
+for step in (2, 0, 1):
+    mlflow.log_metric("f1", 0.1 * step, step=step)
+from mlflow.entities import Metric
+long = [Metric("long", step / 2, 1_770_000_000_000 + step, step) for step in range(1000)]
+client.log_batch(mlflow.active_run().info.run_id, long)
 mlflow.log_metrics({"loss": float("nan"), "f1": 0.5})
 mlflow.set_tags({"mlflow.source.git.commit": "6a1f0c2be7d94835a0f1c96d2e84b7f35c0d1a2e", "token": "hf_" + "a" * 34})
 mlflow.log_text("# notes", "MyModel/README.md")
@@ -81,14 +86,26 @@ def test_runs_are_imported_with_what_mlflow_knows_of_them(store: Store, tracking
         assert nested.initiated_by_run in (first, second)
 
 
-def test_a_second_import_adds_what_is_new_and_completes_what_was_open(store: Store, tracking: str) -> None:
+def test_a_second_import_adds_what_is_new_and_completes_what_was_open(
+    store: Store, tracking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lineagelog.workflows.mlflow.MAX_METRIC_POINTS", 400)
     import_mlflow(tracking, experiment="slopes", store=store)
     done = import_mlflow(tracking, store=store)
     assert (len(done.new), done.known) == (2, 4)
     killed = store.Run.get(status="aborted")
     assert (killed.error_type, killed.git_commit) == ("KILLED", "6a1f0c2be7d94835a0f1c96d2e84b7f35c0d1a2e")
-    assert killed.features.get_values() == {"f1": 0.5}
-    assert [artifact.key for artifact in killed.outputs] == ["other study/MyModel/README.md"]
+    assert killed.features.get_values() == {"f1": pytest.approx(0.2), "long": 499.5}
+    assert [artifact.key for artifact in killed.outputs] == [
+        "other study/MyModel/README.md",
+        "other study/metric_history.csv",
+    ]
+    history = store.Artifact.get(key="other study/metric_history.csv").load()
+    assert list(history[history["metric"] == "f1"]["step"]) == [0, 0, 1, 2]
+    long = history[history["metric"] == "long"]
+    assert len(long) <= 401
+    assert list(long["step"])[:2] == [0, 3]
+    assert (long["step"].max(), long["value"].max()) == (999, 499.5)
     assert "hf_aaa" not in str(killed.params)
     running = store.Run.get(name="open")
     assert running.status == "started"

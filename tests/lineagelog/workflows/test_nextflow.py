@@ -114,14 +114,16 @@ def as_wrroc(bco: dict[str, Any]) -> dict[str, Any]:
             "@id": f"#publish/{steps[-1]['name']}/total.txt",
             "@type": "CreateAction",
             "object": name(each["uri"]["filename"]),
-            "result": {"@id": each["uri"]["uri"]},
+            "result": {"@id": each["uri"]["uri"].removeprefix("results/")},
         }
         for each in bco["io_domain"]["output_subdomain"]
     ]
     whole = {"@id": "#2b3c6f0e-95f1-4d0c-9f66-0b1a4f1f7a51", "@type": "CreateAction", "instrument": {"@id": "main.nf"}}
-    value = {"@id": "#input/value", "@type": "PropertyValue", "name": "input", "value": "reads/*.txt"}
+    value = {"@id": "#param/input/value", "@type": "PropertyValue", "name": "input", "value": "reads/*.txt"}
+    found = {"@id": "#output/total/value", "@type": "PropertyValue", "name": "total", "value": "total.txt"}
+    tasks[0]["object"].append({"@id": "#tmp/collected.txt"})
     main = {"@id": "main.nf", "name": "line-counts", "codeRepository": None, "version": None}
-    return {"@graph": [{"@id": "./", "mainEntity": {"@id": "main.nf"}}, main, whole, value, *tasks, *published]}
+    return {"@graph": [{"@id": "./", "mainEntity": {"@id": "main.nf"}}, main, whole, value, found, *tasks, *published]}
 
 
 def as_legacy(bco: dict[str, Any]) -> dict[str, Any]:
@@ -154,13 +156,31 @@ def test_other_formats_of_nf_prov_tell_of_the_same_files(
     sqlite_store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, say: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     monkeypatch.chdir(folder)
-    Path("other.json").write_text(json.dumps(say(json.loads(Path("bco.json").read_text()))))
-    done = import_nextflow("trace.txt", prov="other.json")
+    # A crate lies in the folder of the results.
+    other = Path("results", "other.json")
+    other.write_text(json.dumps(say(json.loads(Path("bco.json").read_text()))))
+    done = import_nextflow("trace.txt", prov=other)
     assert not done.missing_files
+    whole = sqlite_store.Run.get(transform__key="line-counts")
+    assert whole.params == ({"input": "reads/*.txt"} if say is as_wrroc else {})
     total = sqlite_store.Run.get(transform__key="line-counts:TOTAL")
     assert {artifact.run.name for artifact in total.inputs if artifact.run} == {"COUNT (a)", "COUNT (b)"}
     assert [artifact.key for artifact in total.outputs] == ["results/total.txt"]
     assert [artifact.key for artifact in sqlite_store.Run.get(name="COUNT (a)").inputs] == ["reads/a.txt"]
+
+
+def test_scripts_in_a_trace_and_a_work_directory_elsewhere(sqlite_store: Store, folder: Path, tmp_path: Path) -> None:
+    script = "#!/bin/bash\nset -e\n\n\twc -l a.txt\n  7 more"
+    rewrite(
+        folder / "trace.txt",
+        lambda rows: [[*rows[0][:2], "script", *rows[0][2:]], *([*row[:2], script, *row[2:]] for row in rows[1:])],
+    )
+    work = shutil.move(folder / "work", tmp_path / "scratch")
+    done = import_nextflow(folder / "trace.txt", prov=folder / "bco.json", work_dir=work)
+    assert not done.missing_files
+    for run in sqlite_store.Run.filter(initiated_by_run__isnull=False):
+        assert run.command == ["bash", "-c", script]
+    assert sqlite_store.Run.get(name="TOTAL").inputs.count() == 2
 
 
 def test_what_was_published_stands_for_what_was_removed(sqlite_store: Store, folder: Path) -> None:
