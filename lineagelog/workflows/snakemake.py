@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -257,13 +257,18 @@ class Recorder(logging.Handler):
             started_at=self._heard_at,
             name=shortened(" ".join(words)),
             params={name: value for name, value in described.items() if value},
-            inputs=[self._input(path) for path in job.input if not any(_is(path, flag) for flag in _NO_FILES)],
+            inputs=self._inputs([path for path in job.input if not any(_is(path, flag) for flag in _NO_FILES)]),
             command=["bash", "-c", job.shellcmd] if job.shellcmd else (),
         )
 
-    def _input(self, path: str) -> ForeignFile:
-        file = _file(path)
-        return _file(path, is_temporary=True) if file.path in self._temporary else file
+    def _inputs(self, paths: list[str]) -> list[ForeignFile]:
+        """List what a job reads; with a file in a folder that a job made also the folder, which is what that job has made."""
+        # Asked of the rules, since a job that need not run again may not be known.
+        patterns = [output for rule in _workflow().rules for output in rule.output if _is(output, "directory")]
+        parents = dict.fromkeys(str(parent) for path in paths for parent in Path(path).parents) if patterns else {}
+        folders = [parent for parent in parents if any(pattern.match(parent) for pattern in patterns)]
+        files = [_file(path) for path in dict.fromkeys([*paths, *folders])]
+        return [replace(file, is_temporary=True) if file.path in self._temporary else file for file in files]
 
     def _end_workflow(self) -> None:
         run = self._workflow.run

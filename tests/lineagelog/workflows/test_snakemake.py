@@ -147,6 +147,58 @@ def test_failed_and_repeated_jobs_are_failed_runs(start: Start, sqlite_store: St
     assert sqlite_store.Run.get(transform__key="failing/Snakefile").status == "failed"
 
 
+def test_files_of_folders_scripts_and_forced_jobs(start: Start, sqlite_store: Store, tmp_path: Path) -> None:
+    folder = write_workflow(
+        tmp_path / "parts-study",
+        """
+        checkpoint split:
+            output: directory("parts"), "split.info"
+            shell: "mkdir -p {output[0]}; for n in 1 2; do echo $n > {output[0]}/$n.txt; done; echo 2 > {output[1]}"
+
+        rule double:
+            input: "parts/{n}.txt"
+            output: "double/{n}.txt"
+            shell: "cat {input} {input} > {output}"
+
+        def doubled(wildcards):
+            parts = checkpoints.split.get().output[0]
+            return expand("double/{n}.txt", n=glob_wildcards(parts + "/{n}.txt").n)
+
+        rule join:
+            input: doubled
+            output: "joined.txt"
+            params: number=lambda wildcards, input: len(input)
+            script: "join.py"
+        """,
+    )
+    (folder / "join.py").write_text(
+        "import lineagelog as ln\nln.track()\nwith open(snakemake.output[0], 'w') as out:\n"
+        "    out.writelines(open(path).read() for path in snakemake.input)\nln.finish()\n"
+    )
+    for arguments in (("joined.txt",), ("joined.txt", "--forcerun", "double")):
+        process = start(folder, *arguments)
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, out
+        assert "gap" not in out
+    wholes = sqlite_store.Run.filter(transform__key="parts-study/Snakefile").to_list()
+    split = sqlite_store.Run.get(name="split")
+    assert {artifact.key for artifact in split.outputs} == {"parts", "split.info"}
+    doubles = sqlite_store.Run.filter(name="double n=1").order_by("started_at").to_list()
+    assert [run.initiated_by_run for run in doubles] == wholes
+    for run in doubles:
+        # The second time, the job that made the folder did not run.
+        assert {artifact.key: artifact.run for artifact in run.inputs} == {"parts/1.txt": None, "parts": split}
+        assert [artifact.key for artifact in run.outputs] == ["double/1.txt"]
+    joined = sqlite_store.Run.filter(name="join").first()
+    assert joined is not None
+    assert joined.params["params"] == {"number": 2}
+    script = sqlite_store.Run.filter(transform__key="join.py").first()
+    assert script is not None
+    assert script.initiated_by_run == wholes[0]
+    upstream = sqlite_store.Artifact.get(key="joined.txt", is_latest=True).upstream()
+    assert "parts-study/Snakefile:split" in upstream.to_string()
+
+
 def test_an_interrupted_workflow_is_ended_on_record(
     start: Start, sqlite_store: Store, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
