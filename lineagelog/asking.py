@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,11 @@ def sparql(
 def index_folder() -> Path:
     """Return where indexes of stores are kept."""
     return settings.cache_dir / _FOLDER
+
+
+def forget_index(store: Store) -> None:
+    """Remove the index of a store that is deleted, and with it what it tells of the store."""
+    shutil.rmtree(index_folder() / store.id, ignore_errors=True)
 
 
 def _ask_in_memory(store: Store, query: str, timeout_s: float) -> QueryResult:

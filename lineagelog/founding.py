@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from lineagelog import location
 from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.adapters.log.schema import LOG_TABLES
+from lineagelog.asking import forget_index
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
     DomainError,
@@ -161,6 +162,7 @@ def delete(store: Store, *, force: bool) -> str:
         with suppress(OSError):
             (home / location.OBJECTS).rmdir()
             home.rmdir()
+    forget_index(store)
     location.forget_store(store.id)
     return left
 

@@ -251,7 +251,8 @@ def query(
 ) -> None:
     """Ask a SPARQL question.
 
-    It is about the store's provenance, or about an export.
+    It is about the store's provenance, or about an export. The first question of a store makes an index in the cache folder, which
+    later ones bring up to date.
     """
     if list_:
         if any(option is not None for option in (sparql, file, named, about, on)):

@@ -21,7 +21,7 @@ import pytest
 from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.domain.artifact import ArtifactUpdated
 from lineagelog.domain.errors import QueryError
-from lineagelog.domain.event import Change
+from lineagelog.domain.event import Change, NewEvent
 from lineagelog.exporters import index as index_module
 from lineagelog.exporters.index import DiskIndex, Source, clear_indexes, kept_indexes
 from lineagelog.exporters.sparql import Engine, GraphError
@@ -115,8 +115,6 @@ def test_a_log_that_was_put_back_or_replaced_is_noticed(kept: Kept, exporting: A
     kept.check("load")
     other = EventLog.connect(None, create=True)
     # The same history but for its last event, as of a copy that was put back and written to.
-    from lineagelog.domain.event import NewEvent
-
     events = [
         NewEvent(stream=e.stream, version=e.version, fact=e.fact, actor=e.actor, run=e.run, reason=e.reason)
         for e in kept.recorder.log.read()
@@ -169,38 +167,58 @@ def test_others_share_an_index_and_nobody_changes_one_that_is_read(kept: Kept, m
     kept.check("change")
 
 
+PROGRAM = """
+import sys
+from pathlib import Path
+from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.exporters.index import DiskIndex, Source
+log = EventLog.connect(Path(sys.argv[1]))
+source = Source(log.database.snapshot, lambda after, up_to: log.read(after=after, up_to=up_to))
+print("ready", flush=True)
+DiskIndex(Path(sys.argv[2]), source).ask("ASK {}", timeout_s=60)
+"""
+
+
 def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(
     tmp_path: Path, many: Any, exporting: Any
 ) -> None:
     log = EventLog.connect(tmp_path / "log.db", create=True)
     many(log, 300)
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from lineagelog.adapters.log.event_log import EventLog\n"
-        "from lineagelog.exporters.index import DiskIndex, Source\n"
-        "log = EventLog.connect(Path(sys.argv[1]))\n"
-        "source = Source(log.database.snapshot, lambda after, up_to: log.read(after=after, up_to=up_to))\n"
-        "print('ready', flush=True)\n"
-        "DiskIndex(Path(sys.argv[2]), source).ask('ASK {}', timeout_s=60)\n"
-    )
+    versions = dict(log.database.read("SELECT id, revision FROM artifacts"))
     folder = tmp_path / "index"
+    index = DiskIndex(folder, source(log))
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     choose = random.Random(seed)
-    for _ in range(8):
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, str(tmp_path / "log.db"), str(folder)], stdout=subprocess.PIPE
-        )
+
+    def kill_one() -> None:
+        arguments = [sys.executable, "-c", PROGRAM, str(tmp_path / "log.db"), str(folder)]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(choose.uniform(0.05, 0.9))
         process.kill()
         process.communicate()
-    answer = DiskIndex(folder, source(log)).ask(ALL, timeout_s=60)
-    assert answer is not None
-    assert answer.text is not None
-    expected = quads(exporting(log, "n-triples"), pyoxigraph.RdfFormat.N_TRIPLES)
-    assert quads(answer.text, pyoxigraph.RdfFormat.TURTLE) == expected
+
+    def check() -> None:
+        answer = index.ask(ALL, timeout_s=60)
+        assert answer is not None
+        assert answer.text is not None
+        expected = quads(exporting(log, "n-triples"), pyoxigraph.RdfFormat.N_TRIPLES)
+        assert quads(answer.text, pyoxigraph.RdfFormat.TURTLE) == expected
+
+    for _ in range(4):
+        kill_one()
+    check()
+    for number in range(4):
+        events = []
+        for artifact in choose.sample(sorted(versions), 100):
+            versions[artifact] += 1
+            fact = ArtifactUpdated(changes={"kind": Change(None, f"kind{number}")})
+            events.append(NewEvent(stream=artifact, version=versions[artifact], fact=fact))
+        log.append(events)
+        kill_one()
+    check()
     log.close()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lineagelog.asking import index_folder
-from lineagelog.domain.errors import QueryError
+from lineagelog.domain.errors import DomainError, QueryError
 from lineagelog.exporters.sparql import Engine
 from lineagelog.store import Store
 
@@ -137,6 +137,17 @@ def test_a_full_disk_costs_the_index_and_not_the_answer(sqlite_store: Store) -> 
     assert not (index_folder() / sqlite_store.id / "index.json").exists()
     assert not (index_folder() / sqlite_store.id / "graph").exists()
     assert sqlite_store.sparql(KEYS, on_disk=True).rows == (("a",),)
+
+
+def test_a_store_that_is_deleted_takes_its_index_along(sqlite_store: Store) -> None:
+    assert sqlite_store.sparql("ASK { ?s ?p ?o }", on_disk=True).answer is True
+    folder = index_folder() / sqlite_store.id
+    assert (folder / "graph").is_dir()
+    with pytest.raises(DomainError, match="nothing was deleted"):
+        sqlite_store.delete()
+    assert folder.exists()
+    sqlite_store.delete(force=True)
+    assert not folder.exists()
 
 
 @pytest.fixture
