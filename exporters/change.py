@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.annotation import DEFINITIONS
+from lineagelog.exporters.derivation import is_dense
 from lineagelog.exporters.rows import chunked
-from lineagelog.exporters.run import is_dense
 from lineagelog.exporters.scope import ALL
 from lineagelog.exporters.stream import Export, open_export
 from lineagelog.projections.reader import Reader

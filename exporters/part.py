@@ -5,6 +5,7 @@ Their ids are held in memory; the whole store is exported without.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,6 +22,7 @@ from lineagelog.projections.reader import Reader
 
 # Where what was left out is called otherwise than its table.
 _LEFT_OUT: Final = {"ulabels": "labels"}
+_EDGES: Final = {"used": "inputs", "generated": "outputs", "seen": "outputsSeenAgain"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,12 @@ class Part:
         ((total,),) = reader.read("SELECT count(*) FROM links WHERE kind = 'member'")
         yield "members", int(total) - members
         yield "fixityChecks", count_checks(reader, None) - count_checks(reader, self.artifacts)
-        edges = dict.fromkeys(("used", "generated", "seen"), 0)
-        for kind, artifact_id in chunked(reader, _EDGES_OF_RUNS, self.runs):
-            edges[kind] += artifact_id in self.artifacts
-        totals: dict[str, int] = dict(reader.read("SELECT kind, count(*) FROM edges GROUP BY kind"))
-        for kind, name in (("used", "inputs"), ("generated", "outputs"), ("seen", "outputsSeenAgain")):
-            yield name, int(totals.get(kind, 0)) - edges[kind]
+        edges = Counter(
+            kind for kind, artifact_id in chunked(reader, _EDGES_OF_RUNS, self.runs) if artifact_id in self.artifacts
+        )
+        (totals,) = reader.read(_COUNT_EDGES)
+        for (kind, name), total in zip(_EDGES.items(), totals, strict=True):
+            yield name, int(total) - edges[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,8 @@ _RUNS_OF_COLLECTIONS: Final = "SELECT DISTINCT t.run_id FROM collections t WHERE
 _MEMBER_IDS: Final = "SELECT t.target_id FROM links t WHERE t.kind = 'member' AND t.source_id {these}"
 _COLLECTIONS_OF_RUNS: Final = "SELECT t.id FROM collections t WHERE t.run_id {these}"
 _EDGES_OF_RUNS: Final = "SELECT t.kind, t.artifact_id FROM edges t WHERE t.run_id {these}"
+# One pass over an index; with GROUP BY it would take twice as long.
+_COUNT_EDGES: Final = f"SELECT {', '.join(f'count(CASE kind WHEN {kind!r} THEN 1 END)' for kind in _EDGES)} FROM edges"  # noqa: S608 - constants
 _INITIATORS: Final = "SELECT i.id FROM runs t JOIN runs i ON i.id = t.initiated_by_run_id WHERE t.id {these}"
 MEMBERS: Final = """
     SELECT c.uid, a.id, a.uid

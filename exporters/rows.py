@@ -81,6 +81,11 @@ def columns_of(reader: Reader, sql: str, ids: Ids, *, keep: Callable[[Row], bool
     rows = rows_of(reader, sql, ids)
     if keep is not None:
         rows = filter(keep, rows)
+    return blocks_of(rows)
+
+
+def blocks_of(rows: Iterator[Row]) -> Iterator[Columns]:
+    """Turn some rows at a time into columns."""
     while block := list(islice(rows, _BLOCK)):
         yield list(zip(*block, strict=True))
 

@@ -1,4 +1,4 @@
-"""Runs and sessions as PROV: activities, who was responsible for them, what they used, and what outputs were derived from."""
+"""Runs and sessions as PROV: activities, who was responsible for them, and what they used."""
 
 from __future__ import annotations
 
@@ -7,40 +7,16 @@ from typing import Any, Final
 
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.block import Block, Column, Lists, Names, Texts
-from lineagelog.exporters.rows import Columns, Groups, Ids, event_names, moments, names, rows_of, unless
+from lineagelog.exporters.rows import Columns, Groups, event_names, moments, names, rows_of, unless
 from lineagelog.exporters.source import Source
 from lineagelog.exporters.statement import (
     Activity,
     Association,
     Communication,
     Delegation,
-    Derivation,
     Name,
     Usage,
 )
-from lineagelog.projections.reader import Reader
-
-MAX_DERIVATIONS: Final = 10_000
-"""A run's derivations (each output from each earlier input) are written up to this number …"""
-
-DERIVATIONS_PER_EDGE: Final = 10
-"""… or to this many for each of its inputs and outputs; beyond both none is, since usage and generation imply them."""
-
-
-def count_omitted_derivations(reader: Reader, runs: Ids) -> dict[str, int]:
-    """Count the derivations of each run that has too many of them to be written.
-
-    Args:
-        reader: One consistent view of the store.
-        runs: Ids of the runs to look at; `None` for all.
-    """
-    return {str(run_id): int(pairs) for run_id, pairs in rows_of(reader, _DENSE_RUNS, runs)}
-
-
-def is_dense(n_used: int, n_made: int) -> bool:
-    """Tell whether a run has so many inputs and outputs that their derivations are not written."""
-    n_derivations = n_used * n_made
-    return n_derivations > MAX_DERIVATIONS and n_derivations > DERIVATIONS_PER_EDGE * (n_used + n_made)
 
 
 class RunMapper:
@@ -142,31 +118,6 @@ class RunMapper:
             formal = names("run", runs), names("artifact", artifacts), moments(at)
             yield Block(Usage, event_names("usage", positions), formal, attributes)
 
-    def derivations(self) -> Iterator[Block]:
-        """Hand out from which inputs each output was derived."""
-        if self._ids is None:
-            derived = self._source.columns(_ALL_DERIVATIONS, None)
-        elif self._source.part is None:
-            # A derivation is said of its output, whose run may not be among the records to speak of.
-            omitted = self._omitted
-            derived = self._source.columns(
-                _DERIVATIONS_OF, self._source.ids("artifacts"), keep=lambda row: row[7] not in omitted
-            )
-        else:
-            written = self._ids - self._omitted.keys()
-            derived = self._source.columns(_DERIVATIONS, written, keep=self._source.holding("artifacts", 2, 5))
-        for runs, generations, _, outputs, usages, _, inputs, _ in derived:
-            pairs = zip(generations, usages, strict=True)
-            derivations = Names([f"e{generation}-{usage}" for generation, usage in pairs], "derivation")
-            formal = (
-                names("artifact", outputs),
-                names("artifact", inputs),
-                names("run", runs),
-                event_names("generation", generations),
-                event_names("usage", usages),
-            )
-            yield Block(Derivation, derivations, formal)
-
     def sessions(self) -> Iterator[Block]:
         """Hand out an activity for each session, of the whole store only."""
         for ids, _, started_at, ended_at in self._sessions():
@@ -223,22 +174,3 @@ _COMMUNICATIONS: Final = """
 _RESPONSIBILITIES: Final = """
     SELECT t.uid, c.uid, t.created_by_id, t.environment_id
     FROM runs t JOIN transforms c ON c.id = t.transform_id WHERE t.id {these} ORDER BY t.position"""
-_DENSE_RUNS: Final = f"""
-    SELECT run_id, used * made FROM (
-        SELECT run_id, SUM(CASE WHEN kind = 'used' THEN 1 ELSE 0 END) AS used,
-            SUM(CASE WHEN kind = 'generated' THEN 1 ELSE 0 END) AS made
-        FROM edges WHERE run_id {{these}} GROUP BY run_id) AS counted
-    WHERE used * made > {MAX_DERIVATIONS} AND used * made > {DERIVATIONS_PER_EDGE} * (used + made)"""  # noqa: S608 - constants
-# An output can only have come of what its run had read by then: a derivation from a later usage would break constraint 42.
-_DERIVATIONS: Final = """
-    SELECT r.uid, t.position, o.id, o.uid, u.position, i.id, i.uid, r.id
-    FROM edges t JOIN edges u ON u.run_id = t.run_id AND u.kind = 'used'
-            AND u.position < t.position AND u.artifact_id <> t.artifact_id
-        JOIN artifacts o ON o.id = t.artifact_id JOIN artifacts i ON i.id = u.artifact_id JOIN runs r ON r.id = t.run_id
-    WHERE t.kind = 'generated' AND t.run_id {these}
-    ORDER BY t.position, u.position"""
-_DERIVATIONS_OF: Final = _DERIVATIONS.replace("t.run_id {these}", "t.artifact_id {these}")
-_ALL_DERIVATIONS: Final = _DERIVATIONS.replace(
-    "{these}",
-    f"NOT IN (SELECT run_id FROM ({_DENSE_RUNS.format(these='IS NOT NULL')}) AS dense)",  # noqa: S608 - constants
-)

@@ -23,10 +23,11 @@ from lineagelog.exporters.block import Block
 from lineagelog.exporters.collection import CollectionMapper
 from lineagelog.exporters.definition import DefinitionMapper
 from lineagelog.exporters.deletion import DeletionMapper
+from lineagelog.exporters.derivation import DerivationMapper, count_omitted_derivations
 from lineagelog.exporters.fixity import FixityMapper
 from lineagelog.exporters.part import Part
 from lineagelog.exporters.rows import Ids, moment
-from lineagelog.exporters.run import RunMapper, count_omitted_derivations
+from lineagelog.exporters.run import RunMapper
 from lineagelog.exporters.scope import Scope
 from lineagelog.exporters.source import Source
 from lineagelog.exporters.statement import (
@@ -177,6 +178,7 @@ def _blocks(source: Source, omitted: Mapping[str, int]) -> Iterator[Block]:
     """Hand out every statement, each kind in one piece."""
     surroundings, definitions, notes = SurroundingMapper(source), DefinitionMapper(source), AnnotationMapper(source)
     transforms, artifacts, collections = TransformMapper(source), ArtifactMapper(source), CollectionMapper(source)
+    derivations = DerivationMapper(source, omitted)
     runs, fixity, deletions = RunMapper(source, omitted), FixityMapper(source), DeletionMapper(source)
     passes: tuple[_Pass, ...] = (
         surroundings.users, surroundings.interpreters,
@@ -191,7 +193,7 @@ def _blocks(source: Source, omitted: Mapping[str, int]) -> Iterator[Block]:
         runs.session_associations, runs.associations, notes.associations, fixity.associations, deletions.associations,
         runs.delegations,
         transforms.attributions, artifacts.attributions, collections.attributions, definitions.attributions,
-        transforms.revisions, artifacts.revisions, collections.revisions, runs.derivations,
+        transforms.revisions, artifacts.revisions, collections.revisions, derivations.derivations,
         transforms.specializations, artifacts.specializations, collections.specializations,
         collections.memberships, notes.memberships,
     )  # fmt: skip
