@@ -23,6 +23,7 @@ _EXTENSIONS: Final = frozenset(
 )
 """Statements of PROV-DICTIONARY, which PROV-CONSTRAINTS says nothing of."""
 
+_PARAMETERS: Final = {name: {one.name: one for one in kind.parameters} for name, kind in KINDS.items()}
 _NAME_TYPES: Final = frozenset({"QName", "QUALIFIED_NAME"})
 
 
@@ -100,7 +101,7 @@ def _add(kind_name: str, name: str, record: Pairs, names: Names, bundle: str | N
         if part == "type":
             types += _types(value, names)
         elif part is not None:
-            parameter = next((one for one in kind.parameters if one.name == part), None)
+            parameter = _PARAMETERS[kind_name].get(part)
             if parameter is not None:
                 found = tuple(
                     _text(one, f"{kind_name} {name!r}", key, names, parameter.role == "time")

@@ -18,10 +18,12 @@ _TIME: Final = r"-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?
 _LOCAL: Final = (
     r"(?:[\w/@~&+*?#$!]|%[0-9A-Fa-f]{2}|\\[=\'(),\-:;\[\].])(?:[\w/@~&+*?#$!.:\-]|%[0-9A-Fa-f]{2}|\\[=\'(),\-:;\[\].])*"
 )
+_SPACE: Final = re.compile(r"(?:\s+|//[^\n\r]*|/\*.*?\*/)*", re.DOTALL)
+# What stands before a token is matched with it, and never given back.
 _TOKEN: Final = re.compile(
     rf"""
-      (?P<space>(?:\s+|//[^\n\r]*|/\*.*?\*/)+)
-    | (?P<iri><[^<>"{{}}|^`\\\x00-\x20]*>)
+    (?>{_SPACE.pattern})
+    (?: (?P<iri><[^<>"{{}}|^`\\\x00-\x20]*>)
     | (?P<string>\"\"\"(?:[^"\\]|\\.|"(?!""))*\"\"\"|"(?:[^"\\\n\r]|\\.)*")
     | (?P<time>{_TIME})(?![\w.\-])
     | (?P<quoted>'[^'\n\r]*(?:\\'[^'\n\r]*)*')
@@ -29,6 +31,8 @@ _TOKEN: Final = re.compile(
     | (?P<number>-?\d+)(?=\s*[,\]])
     | (?P<name>(?:[^\W\d][\w.\-]*:|_:|:)?{_LOCAL}|[^\W\d][\w.\-]*:)
     | (?P<mark>%%|[-(){{}}\[\],;=])
+    | (?P<end>\Z)
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -59,14 +63,17 @@ def read_provn(text: str, document: Document) -> None:
 
 def _tokens(text: str) -> Iterator[_Token]:
     offset = 0
-    while offset < len(text):
+    while True:
         match = _TOKEN.match(text, offset)
-        if match is None or match.lastgroup is None:
+        if match is None:
+            offset = _SPACE.match(text, offset).end()  # type: ignore[union-attr]
             raise _error(text, offset, f"unexpected {text[offset]!r}")
-        if match.lastgroup != "space":
-            yield _Token(match.lastgroup, match[0], offset)
+        sort: str = match.lastgroup  # type: ignore[assignment]
+        if sort == "end":
+            break
+        yield _Token(sort, match[sort], match.start(sort))
         offset = match.end()
-    yield _Token(_END, "", offset)
+    yield _Token(_END, "", len(text))
 
 
 def _error(text: str, offset: int, message: str) -> MalformedDocumentError:
@@ -217,7 +224,7 @@ class _Reader:
         if token.sort not in ("name", "quoted"):
             raise self._complaint(f"{token.text or _END!r} is no name", token)
         try:
-            return names.resolve(_ESCAPED.sub(r"\1", token.text))
+            return names.resolve(_ESCAPED.sub(r"\1", token.text) if "\\" in token.text else token.text)
         except MalformedDocumentError as exc:
             raise self._complaint(str(exc), token) from exc
 

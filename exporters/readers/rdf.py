@@ -159,11 +159,12 @@ def _read_graph(graph: _Graph, bundle: str | None, document: Document) -> None:
                     f"passed over nodes of type prov:{type_[len(PROV) :]} that no prov:{_RELATION_CLASSES[type_]} leads to"
                 )
         _read_element(subject, node, bundle, document)
-        for name, form in _QUALIFIED.items():
+        # Most subjects have none of these properties.
+        for name, form in () if node.keys().isdisjoint(_QUALIFIED) else _QUALIFIED.items():
             for id_ in node.get(name, ()):
                 _read_qualified(form, subject, id_, graph, bundle, document, qualified)
     for subject, node in nodes:
-        for name, kind in _DIRECT.items():
+        for name, kind in () if node.keys().isdisjoint(_DIRECT) else _DIRECT.items():
             for target in node.get(name, ()):
                 _read_direct(kind, subject, target, bundle, document, qualified)
         for name, kind in _INVERSE.items():
