@@ -66,12 +66,14 @@ class _Manifest(msgspec.Struct, frozen=True):
         position: Number of events.
         frontier: Peaks of the Merkle tree over them, hexadecimal.
         stamp: SHA-256 of the file, and what the file system said of it when that was computed.
+        end: Number of events of the log when it was made, or fewer, and the peaks over them: it is known that they continue these.
         seal: HMAC of the others with the secret of who made it, hexadecimal.
     """
 
     position: int
     frontier: str
     stamp: Stamp
+    end: tuple[int, str]
     seal: str
 
 
@@ -188,43 +190,54 @@ def _is_right(place: Path, descriptor: int, database: Database, secret: bytes) -
     try:
         manifest = msgspec.json.decode(os.pread(descriptor, os.fstat(descriptor).st_size, 0), type=_Manifest)
         frontier = Frontier(manifest.position, bytes.fromhex(manifest.frontier))
+        end = Frontier(manifest.end[0], bytes.fromhex(manifest.end[1]))
     except (msgspec.MsgspecError, ValueError):
         return False
     view, stamp = place / _VIEW, manifest.stamp
-    sealed = hmac.compare_digest(manifest.seal, _seal(secret, manifest.position, manifest.frontier, stamp))
+    sealed = hmac.compare_digest(manifest.seal, _seal(secret, frontier, stamp, end))
     if place.name != _name(manifest.position, secret) or not sealed:
         return False
     if not stamp.holds(view, stamp.hash):
         if not view.is_file() or _hash(view) != stamp.hash:
             return False
         wait_for_next_tick(view)
-        _write_manifest(descriptor, frontier, _stamp(view, stamp.hash), secret)
-    return _was_head(database, frontier)
+        _write_manifest(descriptor, frontier, _stamp(view, stamp.hash), end, secret)
+    return _continued(database, frontier, end) is not None
 
 
-def _was_head(database: Database, earlier: Frontier) -> bool:
-    """Tell whether a log went through a tree head, from the shorter side: its beginning up to there, or from there to its end."""
+def _continued(database: Database, earlier: Frontier, end: Frontier) -> Frontier | None:
+    """Tell whether a log went through a tree head.
+
+    As few leaves as possible are read: those before it, or those from an end that is known to continue it.
+
+    Args:
+        database: Where the log lies.
+        earlier: The tree head.
+        end: The furthest one that is known to continue it; itself if no other is.
+
+    Returns:
+        The furthest one that is known now, or `None` if the log did not.
+    """
     # The log only grows: what was its head once stays one of them.
     known = _known_heads.setdefault(database, set())
     wanted = earlier.root().hex()
-    if (earlier.size, wanted) in known:
-        return True
     known_as = (earlier.size, wanted)
+    if known_as in known:
+        return end
     with database.snapshot() as snapshot:
         ((position, _, root, _),) = snapshot.read(READ_HEAD)
-        if position < earlier.size:
-            return False
-        if earlier.size <= position - earlier.size:
+        if position < end.size:
+            return None
+        if earlier.size < position - end.size:
             frontier, after, up_to = Frontier(), 0, earlier.size
         else:
-            frontier, after, up_to = Frontier(earlier.size, earlier.to_bytes()), earlier.size, position
-            wanted = root
+            frontier, after, up_to, wanted = Frontier(end.size, end.to_bytes()), end.size, position, root
         sql = f"SELECT leaf_hash FROM {EVENTS.name} WHERE position > ? AND position <= ? ORDER BY position"  # noqa: S608 - a name from the schema
         frontier.extend(bytes.fromhex(leaf) for (leaf,) in snapshot.stream(sql, (after, up_to)))
     if frontier.root().hex() != wanted:
-        return False
+        return None
     known.add(known_as)
-    return True
+    return frontier if up_to == position else end
 
 
 def _make(views: Path, database: Database, position: int, secret: bytes) -> bool:
@@ -241,11 +254,15 @@ def _make(views: Path, database: Database, position: int, secret: bytes) -> bool
         _sync(view)
         digest = _hash(view)
         wait_for_next_tick(view)
-        # It was computed from the events of the log, so that nobody need look whether the log went through it.
-        _known_heads.setdefault(database, set()).add((frontier.size, frontier.root().hex()))
+        end = _continued(database, frontier, frontier)
+        if end is None:
+            raise LogCorruptError(
+                f"the first {position} events of {database.name} are not those that its tree head was made of, so the store "
+                "cannot be shown as it was; run `prov verify`"
+            )
         descriptor = os.open(building / _MANIFEST, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write_manifest(descriptor, frontier, _stamp(view, digest), secret)
+            _write_manifest(descriptor, frontier, _stamp(view, digest), end, secret)
         finally:
             os.close(descriptor)
         try:
@@ -420,12 +437,18 @@ def _stamp(view: Path, digest: str) -> Stamp:
     return Stamp(digest, time.time(), observe(view) or ())
 
 
-def _seal(secret: bytes, position: int, frontier: str, stamp: Stamp) -> str:
-    return hmac.new(secret, msgspec.json.encode((position, frontier, stamp)), hashlib.sha256).hexdigest()
+def _seal(secret: bytes, frontier: Frontier, stamp: Stamp, end: Frontier) -> str:
+    data = msgspec.json.encode((frontier.size, frontier.to_bytes().hex(), stamp, end.size, end.to_bytes().hex()))
+    return hmac.new(secret, data, hashlib.sha256).hexdigest()
 
 
-def _write_manifest(descriptor: int, frontier: Frontier, stamp: Stamp, secret: bytes) -> None:
-    peaks = frontier.to_bytes().hex()
-    data = msgspec.json.encode(_Manifest(frontier.size, peaks, stamp, _seal(secret, frontier.size, peaks, stamp)))
+def _write_manifest(descriptor: int, frontier: Frontier, stamp: Stamp, end: Frontier, secret: bytes) -> None:
+    manifest = _Manifest(
+        frontier.size,
+        frontier.to_bytes().hex(),
+        stamp,
+        (end.size, end.to_bytes().hex()),
+        _seal(secret, frontier, stamp, end),
+    )
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, data, 0)
+    os.pwrite(descriptor, msgspec.json.encode(manifest), 0)

@@ -18,7 +18,7 @@ from lineagelog.adapters.log.past import log_as_of
 from lineagelog.adapters.log.verification import verify_log
 from lineagelog.domain.errors import LogCorruptError, StoreReadOnlyError
 from lineagelog.domain.event import NewEvent
-from lineagelog.domain.merkle import Frontier
+from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 
 STORE = "store-id"
 SECRET = b"known to this user alone"
@@ -152,7 +152,7 @@ def test_a_forged_view_with_a_fitting_description_is_noticed_without_the_secret(
     for secret in (b"", b"another"):
         frontier = Frontier(30, bytes.fromhex(fields["frontier"]))
         with description.open("r+") as file:
-            past._write_manifest(file.fileno(), frontier, stamp, secret)
+            past._write_manifest(file.fileno(), frontier, stamp, frontier, secret)
         assert view_of(log, 30, tables) == (expected, True)
     assert view_of(log, 30, tables) == (expected, False)
     for path in (folder / STORE, view.parent, view, description):
@@ -183,6 +183,25 @@ def test_an_altered_event_is_named_and_nothing_kept(
     with pytest.raises(LogCorruptError, match="event 12 is not as it was recorded"):
         view_of(log, 12)
     assert kept(folder) == [11]
+    log.close()
+
+
+def test_an_event_that_was_altered_with_its_leaf_hash_is_found_before_anything_is_shown(
+    sqlite_address: Path, history: list[NewEvent], folder: Path, view_of: Callable[..., Any]
+) -> None:
+    log = EventLog.connect(sqlite_address, create=True)
+    log.append(history)
+    with sqlite3.connect(sqlite_address) as connection:
+        connection.execute("DROP TRIGGER events_refuse_update")
+        connection.execute("UPDATE events SET reason = 'forged' WHERE position = 15")
+        ((*columns, _),) = connection.execute("SELECT * FROM events WHERE position = 15")
+        connection.execute(
+            "UPDATE events SET leaf_hash = ? WHERE position = 15", (leaf_hash(encode_entry(columns)).hex(),)
+        )
+    connection.close()
+    with pytest.raises(LogCorruptError, match="prov verify"):
+        view_of(log, len(history) - 5)
+    assert kept(folder) == []
     log.close()
 
 
