@@ -84,7 +84,7 @@ def execute(
         name: Name of the run.
         params: Parameters of the run.
         project: Project the run belongs to.
-        log: Keep what the program prints as an artifact of kind `run_log`; without it the program has the terminal to itself.
+        log: Keep what the program prints as an artifact of kind `run_log`; without it the program gets this process's own streams.
         watch: Find out which files below the working directory it opens; on Linux, with `strace`.
         output: Where the program's standard output goes; this process's own by default.
         store: Store to record in; the current one by default.
@@ -121,7 +121,14 @@ def execute(
             for artifact in used:
                 run.add_input(artifact)
             began = time.time() - _CLOCK_SLACK_S
-            exit_code = run_program(words, environment=_environment(run), transcript=transcript, output=output)
+            exit_code, is_heard_no_more = run_program(
+                words, environment=_environment(run), transcript=transcript, output=output
+            )
+            if is_heard_no_more:
+                message.warn(
+                    f"{command[0]} has ended, but what it started goes on and can print no more; let it write to a file, or run "
+                    "it with --no-log"
+                )
             opened = read_trace(trace, Path.cwd()) if watch and trace.exists() else None
             made = _outputs(run, outputs, began) if exit_code == 0 else []
             if transcript is not None:

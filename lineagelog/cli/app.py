@@ -187,7 +187,13 @@ def _shared(
 
 
 def command(
-    name: str, *, examples: Sequence[str], json: str, as_of: bool = False, changes: bool = False
+    name: str,
+    *,
+    examples: Sequence[str],
+    json: str,
+    as_of: bool = False,
+    changes: bool = False,
+    options_first: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command: its docstring is the help, its parameters are the options.
 
@@ -197,6 +203,7 @@ def command(
         json: What `--json` prints, for the help.
         changes: It changes or takes away what was recorded, and may be told why with `--reason`.
         as_of: It only reads, and can be asked about the past with `--as-of`.
+        options_first: Its options stand before its first argument; all that follows that belongs to it.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -208,7 +215,8 @@ def command(
                 _with_shared(function, as_of=as_of, changes=changes)
             )
         else:
-            (_group(group) if group else app).command(own_name, help=text, epilog=epilog)(
+            settings = {"allow_interspersed_args": not options_first}
+            (_group(group) if group else app).command(own_name, help=text, epilog=epilog, context_settings=settings)(
                 _with_shared(function, as_of=as_of, changes=changes)
             )
         return function
@@ -311,15 +319,17 @@ def _guarded(function: Callable[..., None], call: Call, values: dict[str, Any]) 
     try:
         with _all_installed():
             function(call, **values)
-        # What is still buffered must meet a closed pipe here, not when the interpreter ends.
-        sys.stdout.flush()
+        # What is still buffered must meet a closed pipe here, not when the interpreter ends. There may be no output at all.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
         return exits.PIPE_CLOSED
     except (LineageLogError, OSError, ValueError, KeyboardInterrupt) as exc:
         # What was printed before stays before the error.
-        with suppress(OSError):
-            sys.stdout.flush()
+        if sys.stdout is not None:
+            with suppress(OSError):
+                sys.stdout.flush()
         code = exits.exit_code(exc)
         print_error(_message(exc), kind=type(exc).__name__, code=code, as_json=call.out.json)
         return code

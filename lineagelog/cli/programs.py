@@ -17,15 +17,20 @@ from lineagelog.domain.errors import InvalidValueError
     examples=(
         "prov run -- python -c 'print(6 * 7)'",
         "prov run --output 'sorted.txt' --param reverse=true -- sh -c 'ls | sort -r > sorted.txt'",
-        "prov run --no-log --json -- true",
+        "prov run --no-log --json true",
     ),
     json="one object: `run` (uid), `status`, `exit_code`, `outputs` (uids), and with --suggest `suggestions` (options). What the "
     "program prints then goes to standard error.",
+    options_first=True,
 )
 def run(
     call: Call,
     program: Annotated[
-        list[str], typer.Argument(metavar="-- PROGRAM ARGUMENTS", help="What to run, after two dashes.")
+        list[str],
+        typer.Argument(
+            metavar="PROGRAM ARGUMENTS",
+            help="What to run, and all that follows. Options of this command stand before it, and so may two dashes.",
+        ),
     ],
     input_: Annotated[
         list[str] | None,
@@ -48,7 +53,7 @@ def run(
     uid: Annotated[str | None, typer.Option(help="12 characters that keep a renamed program one family.")] = None,
     project: Annotated[str | None, typer.Option(help="Project the run belongs to.")] = None,
     no_log: Annotated[
-        bool, typer.Option("--no-log", help="Do not keep what it prints; it has the terminal to itself.")
+        bool, typer.Option("--no-log", help="Do not keep what it prints; it gets the terminal itself.")
     ] = False,
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Tell which files it opened that were not declared (Linux, strace).")

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import lineagelog as ln
 from lineagelog import errors
+from lineagelog.adapters import program
 from lineagelog.executing import execute, suggestions
 from lineagelog.store import Store
 
@@ -67,6 +72,9 @@ def test_what_cannot_be_run_or_read_leaves_nothing(store: Store) -> None:
     before = store.log.head()
     with pytest.raises(errors.ObjectMissingError, match="no program 'no-such-program'"):
         execute(["no-such-program"])
+    Path("script.sh").write_text("echo\n")
+    with pytest.raises(errors.StorageError, match=r"script.sh is not executable; run `chmod"):
+        execute(["./script.sh"])
     with pytest.raises(errors.ObjectMissingError, match=r"no input '\*.none'"):
         execute(["true"], inputs=["*.none"])
     with pytest.raises(errors.InvalidValueError, match="is empty"):
@@ -93,6 +101,86 @@ def test_a_signal_reaches_the_program_and_aborts_the_run(
     assert run.outputs.get(kind="run_log").load() == "ready\n"
 
 
+PROV = [PYTHON, "-c", "from lineagelog.cli import main; main()"]
+
+
+def test_a_script_without_an_interpreter_says_what_it_lacks(sqlite_store: Store) -> None:
+    Path("script.sh").write_text("echo\n")
+    Path("script.sh").chmod(0o755)
+    with pytest.raises(errors.StorageError, match="first line must name its interpreter"):
+        execute(["./script.sh"])
+    assert sqlite_store.Run.get().status == "failed"
+
+
+def test_what_goes_to_one_place_keeps_its_order_and_input_passes_through(
+    sqlite_store: Store, script_environment: dict[str, str]
+) -> None:
+    code = (
+        "import os, sys\nfor number in range(500): os.write(1 + number % 2, b'%d ' % number)\nprint(sys.stdin.read())"
+    )
+    done = subprocess.run(
+        [*PROV, "run", "-q", PYTHON, "-c", code],
+        input="through",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=script_environment,
+        check=True,
+    )
+    assert done.stdout == " ".join(map(str, range(500))) + " through\n"
+    log = sqlite_store.Run.get().log
+    assert log is not None
+    assert log.load() == done.stdout
+
+
+def test_on_a_terminal_a_program_has_a_terminal_and_an_interrupt_reaches_it_once(
+    sqlite_store: Store, script_environment: dict[str, str]
+) -> None:
+    code = """
+import os, signal, sys, time
+received = []
+signal.signal(signal.SIGINT, lambda *_: received.append(1))
+print(*os.get_terminal_size(1), sys.stderr.isatty())
+while not received: time.sleep(0.01)
+time.sleep(0.3)
+print("interrupts:", len(received), file=sys.stderr)
+sys.exit(5)
+"""
+    master, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    process = subprocess.Popen(
+        [*PROV, "run", "-q", PYTHON, "-c", code],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=script_environment,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(terminal)
+    seen = b""
+    with suppress(OSError):
+        while block := os.read(master, 1000):
+            seen += block
+            if block.endswith(b"True\r\n"):
+                os.write(master, b"\x03")
+    os.close(master)
+    assert process.wait(timeout=60) == 5
+    assert seen.decode().replace("^C", "") == "77 33 True\r\ninterrupts: 1\r\n"
+    run = sqlite_store.Run.get()
+    assert run.log is not None
+    assert (run.status, run.log.load()) == ("failed", "77 33 True\ninterrupts: 1\n")
+
+
+def test_what_goes_on_in_the_background_is_pointed_out(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "_DRAIN_S", 0.2)
+    done = execute(["sh", "-c", "sleep 3 & echo started"])
+    assert done.run.status == "finished"
+    assert "what it started goes on and can print no more" in capsys.readouterr().err
+
+
 def test_a_program_that_tracks_itself_is_a_run_of_its_own(sqlite_store: Store) -> None:
     Path("inner.py").write_text("import lineagelog as ln\nln.track()\nln.finish()\n")
     outer = execute([PYTHON, "inner.py"]).run
@@ -110,7 +198,6 @@ def test_long_output_is_kept_at_both_ends_and_secrets_are_not(sqlite_store: Stor
     assert len(log) < 17_000_000
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_program_ends_when_nobody_reads_its_output(sqlite_store: Store) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -119,6 +206,7 @@ def test_a_program_ends_when_nobody_reads_its_output(sqlite_store: Store) -> Non
     assert (execution.run.status, execution.run.error_type) == ("aborted", "SIGPIPE")
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_files_that_were_opened_and_not_declared_are_suggested(sqlite_store: Store) -> None:
     Path("a.csv").write_text("1")
     Path("höhe b.csv").write_text("2")
