@@ -26,6 +26,9 @@ TEST_CLOCK: Final = "(test clock)"
 """What events say of machine, account and software that are made under the clock of a test."""
 
 _DIST_INFO: Final = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-(?P<version>[^-]+)\.dist-info")
+_MAX_HEADERS: Final = 8_192
+"""Name and version stand among the first lines; a description, which may be long, follows."""
+
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 # Docker, Podman, containerd and Kubernetes all name containers by 64 hexadecimal characters.
 _CONTAINER: Final = re.compile(r"(?:docker|libpod|containerd|kubepods|containers)[^\s]*?\b([0-9a-f]{64})\b")
@@ -120,7 +123,7 @@ def conda_packages() -> dict[str, str]:
         # name-version-build.json; a name may hold hyphens, the others never do.
         parts = entry.stem.rsplit("-", 2)
         if len(parts) == 3:
-            packages[parts[0]] = parts[1]
+            packages[_clean(parts[0])] = _clean(parts[1])
     return packages
 
 
@@ -158,10 +161,16 @@ def installed() -> dict[str, str]:
     The names of the `*.dist-info` folders tell both, so that no file is opened for most distributions.
     """
     packages: dict[str, str] = {}
-    for entry in dict.fromkeys(sys.path):
+    # Whatever else stands on the path, the import system passes it over.
+    for entry in dict.fromkeys(entry for entry in sys.path if isinstance(entry, str)):
         for name, version in _found_in(entry or "."):
-            packages.setdefault(name, version)
+            packages.setdefault(_clean(name), _clean(version))
     return dict(sorted(packages.items()))
+
+
+def _clean(text: str) -> str:
+    """Make the name of a file or a line of metadata recordable, which may be any bytes."""
+    return text.encode(errors="replace").decode().replace("\x00", "�")
 
 
 def _found_in(entry: str) -> list[tuple[str, str]]:
@@ -188,15 +197,13 @@ def _read_one(path: Path) -> list[tuple[str, str]]:
     """Read the metadata of a distribution whose folder name does not tell its version."""
     if path.suffix == ".egg":
         return _read_by_metadata(str(path))
-    try:
-        text = path.read_text(errors="replace") if path.is_file() else None
-        for name in ("PKG-INFO", "METADATA"):
-            if text is None and (path / name).is_file():
-                text = (path / name).read_text(errors="replace")
-    except OSError:
-        return []
+    text = ""
+    for place in (path, path / "PKG-INFO", path / "METADATA"):
+        with suppress(OSError), place.open(errors="replace") as file:
+            text = file.read(_MAX_HEADERS)
+            break
     fields: dict[str, str] = {}
-    for line in (text or "").splitlines():
+    for line in text.splitlines():
         if not line:
             # The headers end at the first empty line; what follows is the description.
             break
@@ -214,9 +221,11 @@ def _read_by_metadata(entry: str) -> list[tuple[str, str]]:
 
     found = []
     for distribution in metadata.distributions(path=[entry]):
-        name: str | None = distribution.metadata["Name"]
-        if name:
-            found.append((normal_name(name), distribution.version))
+        # What is broken tells so by whatever error its bytes lead to; a run is not lost for it.
+        with suppress(Exception):
+            name: str | None = distribution.metadata["Name"]
+            if name:
+                found.append((normal_name(name), distribution.version))
     return found
 
 

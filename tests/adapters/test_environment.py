@@ -55,6 +55,35 @@ def test_first_on_the_path_is_the_one_in_use_and_odd_forms_are_read(
     assert capture().packages == {"pkg": "2.0", "old-name": "3.1", "flat": "4", "zipped": "5"}
 
 
+def test_what_is_broken_on_the_path_keeps_nobody_from_being_tracked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkdir(os.fsencode(tmp_path) + b"/bytes-1.0\xff.dist-info")  # noqa: PTH102 - no text has this name
+    (tmp_path / "nul.egg-info").write_bytes(b"Name: nul\nVersion: 1\x002\xff\n")
+    (tmp_path / "not-a-zip.egg").write_bytes(b"garbage")
+    for name, content in (("no-text.egg", b"\xff\xfeName"), ("fine.egg", b"Name: fine\nVersion: 5\n")):
+        (tmp_path / name / "EGG-INFO").mkdir(parents=True)
+        (tmp_path / name / "EGG-INFO" / "PKG-INFO").write_bytes(content)
+    monkeypatch.setattr(sys, "path", [tmp_path, b"/tmp", None, "not-a-zip.egg", str(tmp_path)])
+    found = capture()
+    assert found.packages == {"bytes": "1.0?", "nul": "1\ufffd2\ufffd", "fine": "5"}
+    assert decode(found.topic, encode(found)) == found
+
+
+def test_thousands_of_distributions_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where each must be read, and holds a description of a megabyte; measured 0.006 and 0.02 s."""
+    for number in range(2_000):
+        (tmp_path / f"new{number}-1.0.dist-info").mkdir()
+    long = tmp_path / "old.egg-info"
+    long.write_text("Name: old\nVersion: 1\n\n" + "words " * 200_000)
+    for number in range(200):
+        (tmp_path / f"old{number}.egg-info").symlink_to(long)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    before = time.process_time()
+    assert len(environment.installed()) == 2_001
+    assert time.process_time() - before < 0.5
+
+
 def test_capture_is_fast() -> None:
     capture()
     before = time.process_time()
