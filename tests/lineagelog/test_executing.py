@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -159,13 +160,16 @@ sys.exit(5)
     )
     os.close(terminal)
     seen = b""
+    deadline = threading.Timer(60, process.kill)
+    deadline.start()
     with suppress(OSError):
         while block := os.read(master, 1000):
             seen += block
-            if block.endswith(b"True\r\n"):
+            if seen.endswith(b"True\r\n"):
                 os.write(master, b"\x03")
     os.close(master)
-    assert process.wait(timeout=60) == 5
+    assert process.wait() == 5
+    deadline.cancel()
     assert seen.decode().replace("^C", "") == "77 33 True\r\ninterrupts: 1\r\n"
     run = sqlite_store.Run.get()
     assert run.log is not None
