@@ -16,7 +16,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lineagelog import current, message
 from lineagelog.adapters.transcript import Listener, Transcript
@@ -32,6 +32,7 @@ from lineagelog.store import Store
 from lineagelog.transform import Transform
 
 if TYPE_CHECKING:
+    from lineagelog.adapters.descriptors import DescriptorListener
     from lineagelog.adapters.ending import MainModule
     from lineagelog.notebook import FollowedNotebook
     from lineagelog.project import Project
@@ -41,7 +42,7 @@ _main_module: MainModule | None = None
 """Tells at the end of the process how that came."""
 _run_pid: int | None = None
 """The process that started the run of `track()`. A forked child saves into that run, but only its own process ends it."""
-_listener: Listener | None = None
+_listener: Listener | DescriptorListener | None = None
 """Keeps what the script prints while its run lasts."""
 _notebook: FollowedNotebook | None = None
 """Follows the notebook whose cells are the run."""
@@ -58,7 +59,7 @@ def track(
     params: Mapping[str, Any] | None = None,
     name: str | None = None,
     project: Project | str | None = None,
-    log: bool | None = None,
+    log: bool | Literal["all"] | None = None,
     path: str | os.PathLike[str] | None = None,
     store: Store | None = None,
 ) -> Run:
@@ -73,7 +74,8 @@ def track(
         params: Parameters of the run; what looks like a secret is redacted.
         name: Name of the run.
         project: Project the run belongs to, or its name; one that does not exist is created.
-        log: Keep what the script prints as `run.log`; `settings.keep_log` by default.
+        log: Keep what the script prints as `run.log`; `settings.keep_log` by default. With `"all"` also what libraries in C, forked
+            processes and programs print that the script starts; their output then comes through a process of its own.
         path: File of the script or notebook, where it cannot be found out: a kernel does not know which notebook a program runs
             in it, unless that is papermill or was started with the notebook's name.
         store: Store to track in; the current one by default.
@@ -88,6 +90,8 @@ def track(
     from lineagelog.adapters import environment, git, script
 
     global _run_pid, _listener, _notebook, _prompt
+    if log not in (None, True, False, "all"):
+        raise InvalidValueError("log", f"is {log!r}; it must be True, False or 'all'")
     if isinstance(transform, str):
         uid, transform = transform, None
     target = store if store is not None else current.current_store()
@@ -156,7 +160,12 @@ def track(
     if code is not None and code.kind == "script" and (settings.keep_log if log is None else log):
         # A log may be stored when the process ends, and this, which storage needs, can no longer be imported then.
         import_module("concurrent.futures.thread")
-        _listener = Listener(Transcript())
+        if log == "all":
+            from lineagelog.adapters.descriptors import DescriptorListener
+
+            _listener = DescriptorListener()
+        else:
+            _listener = Listener(Transcript())
     return run
 
 

@@ -368,6 +368,8 @@ def test_what_was_changed_after_it_had_started_is_not_kept_as_what_ran(
 
 
 def test_track_takes_a_transform_or_a_uid_only(sqlite_store: Store) -> None:
+    with pytest.raises(errors.InvalidValueError, match="must be True, False or 'all'"):
+        ln.track(log="everything")  # type: ignore[arg-type]
     head = sqlite_store.log.head()
     with pytest.raises(TypeError, match="int"):
         ln.track(3)  # type: ignore[arg-type]
@@ -445,6 +447,68 @@ def test_whoever_took_hold_of_a_stream_before_is_heard_and_the_stream_stays_itse
     log = sqlite_store.Run.get().log
     assert log is not None
     assert log.load() == "1 logged\n2 held\n3 printed in bytes \ufffd\n4 gr\ufffd\ufffde\n"
+
+
+def test_all_that_is_printed_can_be_kept_whoever_prints_it(sqlite_store: Store, run_script: RunScript) -> None:
+    done = run_script(
+        """
+        import os, subprocess, sys
+        import lineagelog as ln
+        ln.track(log="all")
+        print("1 printed")
+        sys.stdout.flush()
+        os.write(1, b"2 past the stream\\n")
+        subprocess.run(["sh", "-c", "echo 3 by a program; echo an error >&2"])
+        if os.fork() == 0:
+            os.write(1, b"4 by a child\\n")
+            os._exit(0)
+        os.wait()
+        late = subprocess.Popen(["sh", "-c", "while ! test -e ended; do sleep 0.05; done; echo late"])
+        print("5 printed")
+        ln.finish()
+        print("after", flush=True)
+        open("ended", "w").close()
+        late.wait()
+        """
+    )
+    kept = "1 printed\n2 past the stream\n3 by a program\n4 by a child\n5 printed\n"
+    assert done.stdout == kept + "after\nlate\n"
+    assert [line for line in done.stderr.splitlines() if line[0] not in "→•"] == ["an error"]
+    log = sqlite_store.Run.get().log
+    assert log is not None
+    assert log.load().replace("an error\n", "") == kept
+    assert log.load().count("an error\n") == 1
+
+
+def test_two_outputs_that_are_one_place_keep_their_order_where_all_is_kept(
+    sqlite_store: Store, run_script: RunScript
+) -> None:
+    run_script(
+        """
+        import os
+        os.dup2(1, 2)
+        import lineagelog as ln
+        ln.track(log="all")
+        for number in range(300): os.write(1 + number % 2, b"%d " % number)
+        """
+    )
+    log = sqlite_store.Run.get().log
+    assert log is not None
+    assert log.load().split() == [str(number) for number in range(300)]
+
+
+def test_a_process_that_is_killed_while_all_is_kept_loses_no_output(sqlite_store: Store, run_script: RunScript) -> None:
+    done = run_script(
+        """
+        import os, signal
+        import lineagelog as ln
+        ln.track(log="all")
+        for number in range(3): os.write(1, b"x" * 20_000)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        returncode=-signal.SIGKILL,
+    )
+    assert done.stdout == "x" * 60_000
 
 
 def test_a_long_log_is_kept_at_the_end_of_the_process(sqlite_store: Store, run_script: RunScript) -> None:
