@@ -9,13 +9,13 @@ from pathlib import Path
 
 from benchmarks.foundation import empty_store
 from benchmarks.measure import Figure, process_cpu_s, seconds
-from lineagelog.calls import tracked
 from lineagelog.domain.event import encode
 from lineagelog.domain.ids import new_id
 from lineagelog.domain.run import EnvironmentRecorded, RunFinished, RunStarted
-from lineagelog.run import Run
+from lineagelog.registries.run import Run
+from lineagelog.registries.transform import Transform
 from lineagelog.store import Store
-from lineagelog.transform import Transform
+from lineagelog.tracking.calls import tracked
 
 AT = "2026-11-21T03:22:44.540332Z"
 TRACKED = "import lineagelog as ln\nln.track()\n"

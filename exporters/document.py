@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from lineagelog.domain.values import parse_time
 from lineagelog.domain.version import VERSION
+from lineagelog.exporters.mapping.stream import open_export
 from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Day, Moment, Name, Value
-from lineagelog.exporters.stream import open_export
 from lineagelog.exporters.vocabulary import DEFAULT_BASE
 from lineagelog.projections.reader import Reader
 

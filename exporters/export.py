@@ -10,18 +10,18 @@ from typing import Any, BinaryIO, Final, cast
 from lineagelog.domain.errors import UnknownFormatError
 from lineagelog.domain.version import VERSION
 from lineagelog.exporters.block import Block
-from lineagelog.exporters.hashing import HashedFile
-from lineagelog.exporters.ntriples import write_nquads, write_ntriples
+from lineagelog.exporters.formats.hashing import HashedFile
+from lineagelog.exporters.formats.ntriples import write_nquads, write_ntriples
+from lineagelog.exporters.formats.provjson import write_provjson
+from lineagelog.exporters.formats.provjsonld import write_provjsonld
+from lineagelog.exporters.formats.provn import write_provn
+from lineagelog.exporters.formats.provxml import write_provxml
+from lineagelog.exporters.formats.table import TABLES, TableFormat, csv_metadata
+from lineagelog.exporters.formats.turtle import write_trig, write_turtle
+from lineagelog.exporters.mapping.stream import Export, open_export, open_store
 from lineagelog.exporters.part import Part
-from lineagelog.exporters.provjson import write_provjson
-from lineagelog.exporters.provjsonld import write_provjsonld
-from lineagelog.exporters.provn import write_provn
-from lineagelog.exporters.provxml import write_provxml
 from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle
-from lineagelog.exporters.stream import Export, open_export, open_store
-from lineagelog.exporters.table import TABLES, TableFormat, csv_metadata
-from lineagelog.exporters.turtle import write_trig, write_turtle
 from lineagelog.exporters.vocabulary import DEFAULT_BASE, store_prefixes
 from lineagelog.projections.reader import Reader
 

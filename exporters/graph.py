@@ -6,9 +6,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 from lineagelog.domain.version import VERSION
-from lineagelog.exporters.ntriples import write_nquads
+from lineagelog.exporters.formats.ntriples import write_nquads
+from lineagelog.exporters.mapping.stream import open_export
 from lineagelog.exporters.scope import ALL, Scope
-from lineagelog.exporters.stream import open_export
 from lineagelog.exporters.vocabulary import DEFAULT_BASE
 from lineagelog.projections.reader import Reader
 

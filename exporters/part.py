@@ -12,10 +12,10 @@ from functools import partial
 from typing import Final
 
 from lineagelog.domain.errors import RecordNotFoundError
-from lineagelog.exporters.annotation import Annotations, count_annotations
-from lineagelog.exporters.deletion import deleters
-from lineagelog.exporters.fixity import checkers, count_checks
-from lineagelog.exporters.rows import chunked, referred
+from lineagelog.exporters.mapping.annotation import Annotations, count_annotations
+from lineagelog.exporters.mapping.deletion import deleters
+from lineagelog.exporters.mapping.fixity import checkers, count_checks
+from lineagelog.exporters.mapping.rows import chunked, referred
 from lineagelog.exporters.scope import Scope
 from lineagelog.projections.lineage import closure
 from lineagelog.projections.reader import Reader

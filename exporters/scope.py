@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.exporters import vocabulary as v
-from lineagelog.exporters.rows import TIME
+from lineagelog.exporters.mapping.rows import TIME
 from lineagelog.exporters.statement import Attributes, Moment, Name, Value
 
 KINDS: Final = ("artifact", "run", "transform", "collection")

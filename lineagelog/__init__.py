@@ -25,43 +25,43 @@ if TYPE_CHECKING:
     from lineagelog.api import open as open  # noqa: A004 - `ln.open(…)` opens a store
     from lineagelog.api import save as save
     from lineagelog.api import view as view
-    from lineagelog.artifact import Artifact as Artifact
-    from lineagelog.artifact import File as File
-    from lineagelog.calls import tracked as tracked
-    from lineagelog.collection import Collection as Collection
+    from lineagelog.content.folder_tree import view_tree as view_tree
     from lineagelog.domain import errors as errors
-    from lineagelog.entity import Record as Record
-    from lineagelog.feature import Feature as Feature
-    from lineagelog.folder_tree import view_tree as view_tree
-    from lineagelog.label import ULabel as ULabel
     from lineagelog.preferences import settings as settings
-    from lineagelog.project import Project as Project
     from lineagelog.projections.query import Q as Q
-    from lineagelog.run import Run as Run
-    from lineagelog.storage import Storage as Storage
+    from lineagelog.registries.artifact import Artifact as Artifact
+    from lineagelog.registries.artifact import File as File
+    from lineagelog.registries.collection import Collection as Collection
+    from lineagelog.registries.entity import Record as Record
+    from lineagelog.registries.feature import Feature as Feature
+    from lineagelog.registries.label import ULabel as ULabel
+    from lineagelog.registries.project import Project as Project
+    from lineagelog.registries.run import Run as Run
+    from lineagelog.registries.storage import Storage as Storage
+    from lineagelog.registries.transform import Transform as Transform
+    from lineagelog.registries.user import User as User
     from lineagelog.store import Store as Store
-    from lineagelog.tracking import finish as finish
-    from lineagelog.tracking import track as track
-    from lineagelog.transform import Transform as Transform
-    from lineagelog.user import User as User
+    from lineagelog.tracking.calls import tracked as tracked
+    from lineagelog.tracking.script import finish as finish
+    from lineagelog.tracking.script import track as track
     from lineagelog.validation import validate_prov as validate_prov
 
 __version__: Final = VERSION
 
 _HOMES: Final = {
-    "Artifact": "artifact",
-    "Collection": "collection",
-    "Feature": "feature",
-    "File": "artifact",
-    "Project": "project",
+    "Artifact": "registries.artifact",
+    "Collection": "registries.collection",
+    "Feature": "registries.feature",
+    "File": "registries.artifact",
+    "Project": "registries.project",
     "Q": "projections.query",
-    "Record": "entity",
-    "Run": "run",
-    "Storage": "storage",
+    "Record": "registries.entity",
+    "Run": "registries.run",
+    "Storage": "registries.storage",
     "Store": "store",
-    "Transform": "transform",
-    "ULabel": "label",
-    "User": "user",
+    "Transform": "registries.transform",
+    "ULabel": "registries.label",
+    "User": "registries.user",
     "as_of": "api",
     "close": "api",
     "connect": "api",
@@ -69,7 +69,7 @@ _HOMES: Final = {
     "current_store": "api",
     "delete": "api",
     "errors": "domain.errors:",
-    "finish": "tracking",
+    "finish": "tracking.script",
     "init": "api",
     "list_stores": "api",
     "login": "api",
@@ -78,11 +78,11 @@ _HOMES: Final = {
     "save": "api",
     "settings": "preferences",
     "setup": "setup:",
-    "track": "tracking",
-    "tracked": "calls",
+    "track": "tracking.script",
+    "tracked": "tracking.calls",
     "validate_prov": "validation",
     "view": "api",
-    "view_tree": "folder_tree",
+    "view_tree": "content.folder_tree",
 }
 """Public name to module, and to the name there where it differs; a module itself ends in a colon.
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lineagelog import bulk, current, location
+from lineagelog import current, location
+from lineagelog.content import bulk
 from lineagelog.domain.errors import StoreExistsError
 from lineagelog.store import Store
 from lineagelog.text import clean
@@ -16,9 +17,9 @@ from lineagelog.text import clean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lineagelog.record import BaseRecord
-    from lineagelog.run import Run
-    from lineagelog.user import User
+    from lineagelog.registries.record import BaseRecord
+    from lineagelog.registries.run import Run
+    from lineagelog.registries.user import User
 
 
 def init(

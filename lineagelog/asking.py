@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from lineagelog import message
 from lineagelog.domain.errors import InvalidValueError, RecordNotFoundError
-from lineagelog.finding import find_record
 from lineagelog.preferences import settings
 from lineagelog.progress import statement_progress
-from lineagelog.record import BaseRecord
+from lineagelog.registries.finding import find_record
+from lineagelog.registries.record import BaseRecord
 
 if TYPE_CHECKING:
-    from lineagelog.exporters.index import Source
-    from lineagelog.exporters.sparql import QueryResult
+    from lineagelog.exporters.sparql.asking import QueryResult
+    from lineagelog.exporters.sparql.index import Source
     from lineagelog.store import Store
 
 _FOLDER = "sparql"
@@ -31,8 +31,8 @@ def sparql(
     on_disk: bool,
 ) -> QueryResult:
     """Answer a SPARQL query over the provenance of a store; see `Store.sparql`."""
-    from lineagelog.exporters.cookbook import named_query
-    from lineagelog.exporters.sparql import check_query, check_timeout, names_graphs
+    from lineagelog.exporters.sparql.asking import check_query, check_timeout, names_graphs
+    from lineagelog.exporters.sparql.cookbook import named_query
 
     if (query is None) == (named is None):
         raise InvalidValueError("query", "is needed, or `named` instead of it; give one of the two")
@@ -68,7 +68,7 @@ def forget_index(store: Store) -> None:
 
 
 def _ask_in_memory(store: Store, query: str, timeout_s: float) -> QueryResult:
-    from lineagelog.exporters.index import MemoryIndex
+    from lineagelog.exporters.sparql.index import MemoryIndex
 
     if store.index is None:
         store.index = MemoryIndex(_source(store))
@@ -77,8 +77,8 @@ def _ask_in_memory(store: Store, query: str, timeout_s: float) -> QueryResult:
 
 def _ask_on_disk(store: Store, query: str, timeout_s: float) -> QueryResult | None:
     """Ask the index on disk; there is no answer if it cannot be kept, or is in use and not up to date."""
-    from lineagelog.exporters.index import DiskIndex, clear_indexes
-    from lineagelog.exporters.sparql import GraphError
+    from lineagelog.exporters.sparql.asking import GraphError
+    from lineagelog.exporters.sparql.index import DiskIndex, clear_indexes
 
     folder = index_folder() / store.id
     try:
@@ -91,8 +91,8 @@ def _ask_on_disk(store: Store, query: str, timeout_s: float) -> QueryResult | No
 
 
 def _ask_export(store: Store, query: str, timeout_s: float) -> QueryResult:
-    from lineagelog.exporters.index import export_chunks
-    from lineagelog.exporters.sparql import Engine
+    from lineagelog.exporters.sparql.asking import Engine
+    from lineagelog.exporters.sparql.index import export_chunks
 
     with Engine() as engine:
         engine.load(export_chunks(_source(store)))
@@ -100,7 +100,7 @@ def _ask_export(store: Store, query: str, timeout_s: float) -> QueryResult:
 
 
 def _source(store: Store) -> Source:
-    from lineagelog.exporters.index import Source
+    from lineagelog.exporters.sparql.index import Source
 
     # The log and not the store, which holds the index.
     log, name = store.log, store.name

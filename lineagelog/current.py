@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from lineagelog.domain.errors import StoreNotFoundError
 
 if TYPE_CHECKING:
-    from lineagelog.run import Run
+    from lineagelog.registries.run import Run
     from lineagelog.store import Store
 
 INHERITED_RUN: Final = "LINEAGELOG_RUN"

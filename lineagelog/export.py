@@ -11,10 +11,10 @@ from lineagelog import message
 from lineagelog.domain.errors import ExportError, InvalidValueError, UnknownFormatError
 from lineagelog.domain.store import ExportMade
 from lineagelog.domain.values import time_text
-from lineagelog.finding import find_record
 from lineagelog.progress import statement_progress
 from lineagelog.projections import schema
-from lineagelog.record import BaseRecord
+from lineagelog.registries.finding import find_record
+from lineagelog.registries.record import BaseRecord
 from lineagelog.writing import written_whole
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lineagelog.exporters.scope import Scope
     from lineagelog.projections.reader import Reader
-    from lineagelog.record import BaseRecord
+    from lineagelog.registries.record import BaseRecord
     from lineagelog.store import Store
 
 FORMAT: Final = "fixture"
@@ -106,7 +106,7 @@ def write_fixture(
     """
     from lineagelog.adapters.log.transfer import write_derived
     from lineagelog.export import head_of, record_export, scope_of
-    from lineagelog.exporters.hashing import HashedFile
+    from lineagelog.exporters.formats.hashing import HashedFile
 
     for name, chosen in (("shift_times", shift_times), ("keep_numbers", keep_numbers)):
         if chosen and not anonymise:
@@ -171,8 +171,8 @@ def _part(reader: Reader, store: Store, scope: Scope) -> Iterator[RecordedEvent]
     Versions of one family stay together, since a newer one says that the older ones are not the latest. Of a run beyond the scope,
     which a record refers to, the inputs beyond it are left out: they would lead through the whole store.
     """
+    from lineagelog.exporters.mapping.rows import chunked
     from lineagelog.exporters.part import Part
-    from lineagelog.exporters.rows import chunked
 
     kept: set[str] = set()
     sessions: set[str] = set()

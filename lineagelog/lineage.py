@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from lineagelog.domain.errors import ExportError, InvalidValueError, UnsupportedFormatError
 from lineagelog.domain.values import parse_time
-from lineagelog.record import BaseRecord
+from lineagelog.registries.record import BaseRecord
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lineagelog.domain.errors import InvalidValueError, LineageLogError, StorageError, UnknownFieldError
 
 if TYPE_CHECKING:
-    from lineagelog.storage import Storage
-    from lineagelog.user import User
+    from lineagelog.registries.storage import Storage
+    from lineagelog.registries.user import User
 
 CACHE_DIR: Final = "LINEAGELOG_CACHE_DIR"
 CACHE_LIMIT: Final = "LINEAGELOG_CACHE_LIMIT"
@@ -121,7 +121,7 @@ class Settings:
     @storage.setter
     def storage(self, value: Storage | str | os.PathLike[str]) -> None:
         from lineagelog.current import current_store
-        from lineagelog.storage import Storage
+        from lineagelog.registries.storage import Storage
 
         location = value if isinstance(value, Storage) else current_store().Storage(value)
         if not location._saved:

@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     import os
 
-    from lineagelog.artifact import Artifact
     from lineagelog.domain.clock import SteppedClock
+    from lineagelog.registries.artifact import Artifact
     from lineagelog.store import Store
 
 _SHOWN = 20

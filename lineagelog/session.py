@@ -112,7 +112,7 @@ class Session:
                 f"to register it: login({handle!r}, name='…'), or `prov login {handle} --name …`",
             )
         if row is None:
-            from lineagelog.definition import hint_similar
+            from lineagelog.registries.definition import hint_similar
 
             hint_similar(store, "User", "handle", handle)
         session = new_id()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lineagelog import location, message
-from lineagelog import policy as policies
 from lineagelog.adapters.log.event_log import EventLog
+from lineagelog.audit import policy as policies
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
     InvalidValueError,
@@ -35,34 +35,35 @@ if TYPE_CHECKING:
     from prov.model import ProvDocument
     from rdflib import Dataset
 
-    # The registries are attributes of a store under the names of their classes.
-    from lineagelog import artifact as artifact_
-    from lineagelog import collection as collection_
-    from lineagelog import entity as entity_
-    from lineagelog import feature as feature_
-    from lineagelog import label as label_
-    from lineagelog import project as project_
-    from lineagelog import run as run_
-    from lineagelog import storage as storage_
-    from lineagelog import transform as transform_
-    from lineagelog import user as user_
     from lineagelog.adapters.log.database import Transaction
     from lineagelog.adapters.log.recorder import Guard
     from lineagelog.adapters.storage import Storage as StorageBackend
-    from lineagelog.audit import VerifyReport
-    from lineagelog.audit_trail import AuditTrail
+    from lineagelog.audit.checking import VerifyReport
+    from lineagelog.audit.proving import Proof
+    from lineagelog.audit.report import AuditTrail
+    from lineagelog.audit.sealing import SealedCheckpoint, SealingKey
+    from lineagelog.audit.trail import Entry
+    from lineagelog.content.fixity import StorageReport
+    from lineagelog.content.orphans import CollectReport
     from lineagelog.domain.note import VerifierKey
     from lineagelog.exporters.export import ExportSummary
-    from lineagelog.exporters.index import MemoryIndex
-    from lineagelog.exporters.sparql import QueryResult
-    from lineagelog.fixity import StorageReport
+    from lineagelog.exporters.sparql.asking import QueryResult
+    from lineagelog.exporters.sparql.index import MemoryIndex
     from lineagelog.fixture import FixtureSummary
-    from lineagelog.orphans import CollectReport
     from lineagelog.overview import Overview
-    from lineagelog.proving import Proof
-    from lineagelog.record import BaseRecord
-    from lineagelog.sealing import SealedCheckpoint, SealingKey
-    from lineagelog.trail import Entry
+
+    # The registries are attributes of a store under the names of their classes.
+    from lineagelog.registries import artifact as artifact_
+    from lineagelog.registries import collection as collection_
+    from lineagelog.registries import entity as entity_
+    from lineagelog.registries import feature as feature_
+    from lineagelog.registries import label as label_
+    from lineagelog.registries import project as project_
+    from lineagelog.registries import run as run_
+    from lineagelog.registries import storage as storage_
+    from lineagelog.registries import transform as transform_
+    from lineagelog.registries import user as user_
+    from lineagelog.registries.record import BaseRecord
 
 _RETRIES: Final = 20
 _reason_now: Final[ContextVar[str | None]] = ContextVar("lineagelog_reason", default=None)
@@ -290,7 +291,7 @@ class Store:
         """Return a registry class whose queries and records belong to this store."""
         bound = self._registries.get(name)
         if bound is None:
-            from lineagelog.record import registry_class
+            from lineagelog.registries.record import registry_class
 
             base = registry_class(name)
             bound = self._registries[name] = type(name, (base,), {"_bound_store": self, "__module__": base.__module__})
@@ -382,7 +383,7 @@ class Store:
         if self.closed:
             raise StorageError(f"the store {self.name} was closed; open it again with ln.open(…)")
         if not self._length_checked and not self.is_past:
-            from lineagelog.sealing import refuse_shortened_log
+            from lineagelog.audit.sealing import refuse_shortened_log
 
             refuse_shortened_log(self)
             self._length_checked = True
@@ -526,8 +527,8 @@ class Store:
         return self.log.read(**conditions)
 
     def trail(self, **conditions: Any) -> Iterator[Entry]:
-        """Read the audit trail, newest first: events with names in place of ids; see `lineagelog/trail.py`."""
-        from lineagelog.trail import trail
+        """Read the audit trail, newest first: events with names in place of ids; see `lineagelog/audit/trail.py`."""
+        from lineagelog.audit.trail import trail
 
         return trail(self, **conditions)
 
@@ -540,9 +541,9 @@ class Store:
             conditions: Those of `trail`: `who`, `what`, `record`, `run`, `why`, `since`, `until`, `limit`.
 
         Returns:
-            Rows to iterate over, or to `write()` as CSV, HTML or Parquet; see `lineagelog/audit_trail.py`.
+            Rows to iterate over, or to `write()` as CSV, HTML or Parquet; see `lineagelog/audit/report.py`.
         """
-        from lineagelog.audit_trail import AuditTrail
+        from lineagelog.audit.report import AuditTrail
 
         return AuditTrail(self, field=field, newest_first=newest_first, **conditions)
 
@@ -634,14 +635,14 @@ class Store:
         log_only: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> VerifyReport:
-        """Check the log and the registries, and the stored content as well if asked to; see `lineagelog/audit.py`."""
-        from lineagelog.audit import verify
+        """Check the log and the registries, and the stored content as well if asked to; see `lineagelog/audit/checking.py`."""
+        from lineagelog.audit.checking import verify
 
         return verify(self, checkpoint=checkpoint, keys=keys, content=content, log_only=log_only, progress=progress)
 
     def check_storage(self, storage: storage_.Storage | str | None = None, *, content: bool = True) -> StorageReport:
-        """Hold stored content against its record, and look for what belongs to no artifact; see `lineagelog/fixity.py`."""
-        from lineagelog.fixity import check_storage
+        """Hold stored content against its record, and look for what belongs to no artifact; see `lineagelog/content/fixity.py`."""
+        from lineagelog.content.fixity import check_storage
 
         self.check_is_present()
         return check_storage(self, storage, content=content)
@@ -654,8 +655,8 @@ class Store:
         dry_run: bool = False,
         reason: str | None = None,
     ) -> CollectReport:
-        """Remove stored objects that belong to no artifact; see `lineagelog/orphans.py`."""
-        from lineagelog.orphans import collect_orphans
+        """Remove stored objects that belong to no artifact; see `lineagelog/content/orphans.py`."""
+        from lineagelog.content.orphans import collect_orphans
 
         self.check_is_present()
         with self.because(reason):
@@ -664,20 +665,20 @@ class Store:
     def checkpoint(
         self, path: str | os.PathLike[str] | None = None, *, also: str | os.PathLike[str] | None = None
     ) -> SealedCheckpoint:
-        """Sign the end of the log, to be kept outside the store; see `lineagelog/sealing.py`."""
-        from lineagelog.sealing import seal
+        """Sign the end of the log, to be kept outside the store; see `lineagelog/audit/sealing.py`."""
+        from lineagelog.audit.sealing import seal
 
         return seal(self, Path(path) if path is not None else None, also=os.fspath(also) if also is not None else None)
 
     def generate_key(self, *, rotate: bool = False) -> VerifierKey:
-        """Make the key with which this user signs checkpoints; see `lineagelog/sealing.py`."""
-        from lineagelog.sealing import generate_key
+        """Make the key with which this user signs checkpoints; see `lineagelog/audit/sealing.py`."""
+        from lineagelog.audit.sealing import generate_key
 
         return generate_key(self, rotate=rotate)
 
     def sealing_keys(self) -> list[SealingKey]:
         """List the keys that sign, or have signed, checkpoints of this store."""
-        from lineagelog.sealing import sealing_keys
+        from lineagelog.audit.sealing import sealing_keys
 
         return sealing_keys(self)
 
@@ -689,8 +690,8 @@ class Store:
         checkpoint: str | os.PathLike[str] | None = None,
         since: str | os.PathLike[str] | None = None,
     ) -> Proof:
-        """Prove that the events of a record stand in the log of a checkpoint; see `lineagelog/proving.py`."""
-        from lineagelog.proving import prove
+        """Prove that the events of a record stand in the log of a checkpoint; see `lineagelog/audit/proving.py`."""
+        from lineagelog.audit.proving import prove
 
         return prove(
             self,
@@ -725,13 +726,13 @@ class Store:
 
     def save(self, records: Sequence[BaseRecord], *, reason: str | None = None) -> list[BaseRecord]:
         """Save several records; artifacts among them in one transaction."""
-        from lineagelog.bulk import save
+        from lineagelog.content.bulk import save
 
         return save(records, reason=reason)
 
     def view(self, limit: int = 10) -> Mapping[str, pd.DataFrame]:
         """Return the latest additions of every registry that has any, newest first."""
-        from lineagelog.finding import REGISTRIES
+        from lineagelog.registries.finding import REGISTRIES
 
         frames = {}
         for name in sorted(REGISTRIES):

@@ -57,7 +57,7 @@ HOMES = {
 """Where each library may be imported, so that it can be exchanged there; type checkers may see it anywhere."""
 
 DOMAIN_LIBRARIES = {"msgspec"}
-SCRIPTS = {"exporters/sparql_worker.py"}
+SCRIPTS = {"exporters/sparql/worker.py"}
 """Files that run as processes of their own and are imported by none."""
 
 LAZY = {

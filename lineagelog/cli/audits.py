@@ -15,7 +15,7 @@ from lineagelog.cli.logs import DEFAULT_LIMIT, in_short
 from lineagelog.cli.moments import HELP, read_moment
 
 if TYPE_CHECKING:
-    from lineagelog.audit_trail import Row
+    from lineagelog.audit.report import Row
 
 
 @command(
@@ -65,7 +65,7 @@ def audit(
     One line for each changed field and each other event: when, who, how that is known, which record, old value, new value, why, and
     in which run. Printed newest first, written to a file oldest first.
     """
-    from lineagelog.audit_trail import COLUMNS, write_csv
+    from lineagelog.audit.report import COLUMNS, write_csv
 
     now = datetime.now(UTC)
     is_whole = all_ or as_csv or output is not None
@@ -310,7 +310,7 @@ def generate(
 )
 def show(call: Call) -> None:
     """Print the verifier keys of this store: what those who check need, from you and not from the store."""
-    from lineagelog.sealing import own_key
+    from lineagelog.audit.sealing import own_key
 
     with call.store() as store:
         keys, own = store.sealing_keys(), own_key(store)

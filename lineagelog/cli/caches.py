@@ -34,8 +34,8 @@ def cache(
     They are shared by all processes of a user; nothing is lost with them.
     """
     from lineagelog.asking import index_folder
-    from lineagelog.caching import content_cache
-    from lineagelog.exporters.index import clear_indexes, kept_indexes
+    from lineagelog.content.caching import content_cache
+    from lineagelog.exporters.sparql.index import clear_indexes, kept_indexes
 
     copies = content_cache()
     if action is _Action.CLEAR:

@@ -11,8 +11,8 @@ from lineagelog.cli.app import Call, command
 from lineagelog.domain.errors import DomainError
 
 if TYPE_CHECKING:
-    from lineagelog.artifact import Artifact
-    from lineagelog.queryset import QuerySet
+    from lineagelog.registries.artifact import Artifact
+    from lineagelog.registries.queryset import QuerySet
     from lineagelog.store import Store
 
 _Uids = Annotated[list[str], typer.Argument(metavar="UID…", help="Uids of artifacts, or their beginnings.")]
@@ -93,7 +93,7 @@ def remove(
 
 def _find(store: Store, uids: list[str]) -> QuerySet[Artifact]:
     """Find artifacts, whatever their state."""
-    from lineagelog.finding import find_record
+    from lineagelog.registries.finding import find_record
 
     ids = [find_record(store, uid, ("Artifact",)).id for uid in uids]
     return store.Artifact.filter(id__in=ids).all_states()

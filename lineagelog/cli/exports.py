@@ -18,7 +18,7 @@ from lineagelog.cli.output import Output, clean, print_error
 from lineagelog.domain.errors import ExportError, ObjectMissingError
 
 if TYPE_CHECKING:
-    from lineagelog.exporters.sparql import QueryResult
+    from lineagelog.exporters.sparql.asking import QueryResult
 
 _TIMEOUT_S = 60.0
 _LONG = 200
@@ -93,7 +93,7 @@ def export(
         raise typer.BadParameter(
             "--direction and --depth say how to follow lineage from a record; name it with --subject UID"
         )
-    from lineagelog.exporters.table import TABLES
+    from lineagelog.exporters.formats.table import TABLES
 
     now = datetime.now(UTC)
     with call.store() as store:
@@ -271,8 +271,8 @@ def query(
     if on is not None:
         if call.as_of is not None:
             raise typer.BadParameter("--as-of is about the store; an export given with --on is of one moment already")
-        from lineagelog.exporters.cookbook import ask_named
-        from lineagelog.exporters.sparql import query as ask
+        from lineagelog.exporters.sparql.asking import query as ask
+        from lineagelog.exporters.sparql.cookbook import ask_named
 
         result = (
             ask(on, str(question), timeout_s=timeout)
@@ -288,7 +288,7 @@ def query(
 
 
 def _list_named(out: Output) -> None:
-    from lineagelog.exporters.cookbook import named_queries
+    from lineagelog.exporters.sparql.cookbook import named_queries
 
     queries = named_queries().values()
     if out.json:

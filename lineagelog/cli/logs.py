@@ -13,7 +13,7 @@ from lineagelog.cli.moments import HELP, read_moment
 from lineagelog.cli.output import Output, cell
 
 if TYPE_CHECKING:
-    from lineagelog.trail import Entry
+    from lineagelog.audit.trail import Entry
 
 DEFAULT_LIMIT: Final = 50
 

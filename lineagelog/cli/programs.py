@@ -64,7 +64,7 @@ def run(
     On record are what ran, with its source if it is a script, its command line, declared inputs and outputs, what it printed, how
     long it took, and its exit code, which is also that of `prov run`.
     """
-    from lineagelog.executing import execute, suggestions
+    from lineagelog.tracking.executing import execute, suggestions
 
     with call.store() as store:
         done = execute(
@@ -120,9 +120,9 @@ def close(
 
     They are shown as lost by `prov runs`, and end as aborted.
     """
-    from lineagelog.finding import find_record
-    from lineagelog.lost import close_lost, lost_runs
-    from lineagelog.run import Run
+    from lineagelog.registries.finding import find_record
+    from lineagelog.registries.run import Run
+    from lineagelog.tracking.lost import close_lost, lost_runs
 
     if not uid and not lost:
         raise InvalidValueError("prov runs close", "needs the uids of runs, or --lost for all that are lost")

@@ -13,10 +13,10 @@ import typer
 
 from lineagelog.cli.app import Call, command
 from lineagelog.cli.logs import ENTRY_KEYS, entry_object, in_words
+from lineagelog.content.folder_tree import MAX_DEPTH, MAX_FILES
 from lineagelog.domain.artifact import DELETED, TRASHED
 from lineagelog.domain.errors import InvalidValueError
 from lineagelog.domain.run import LOST, STARTED
-from lineagelog.folder_tree import MAX_DEPTH, MAX_FILES
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lineagelog.cli.output import Output
     from lineagelog.projections.lineage import Graph
     from lineagelog.projections.registry import Registry
-    from lineagelog.record import BaseRecord
+    from lineagelog.registries.record import BaseRecord
 
 _MAX_TREE_DEPTH: Final = 12
 _LISTED: Final = 50
@@ -68,9 +68,9 @@ def show(call: Call, uid: _Uid) -> None:
 
     The record may be of any registry; the history has each change with its old and new value, who made it, and why.
     """
-    from lineagelog.description import build_tree
-    from lineagelog.finding import find_record
-    from lineagelog.run import Run
+    from lineagelog.registries.description import build_tree
+    from lineagelog.registries.finding import find_record
+    from lineagelog.registries.run import Run
 
     with call.store() as store:
         record = find_record(store, uid)
@@ -273,9 +273,9 @@ def lineage(
 
     It holds what an artifact or run came from, and what came of it: as text, or as a picture with -o.
     """
-    from lineagelog.finding import find_record
     from lineagelog.lineage import read_graph, view_lineage
     from lineagelog.projections.lineage import rows
+    from lineagelog.registries.finding import find_record
 
     with call.store() as store:
         record = find_record(store, uid, ("Artifact", "Run"))
@@ -321,9 +321,9 @@ def tree(
     Files are listed with their sizes, here or behind a URL, and not read.
     """
     from lineagelog.adapters.storage import open_storage
-    from lineagelog.artifact import Artifact
-    from lineagelog.finding import find_record
-    from lineagelog.folder_tree import read_tree
+    from lineagelog.content.folder_tree import read_tree
+    from lineagelog.registries.artifact import Artifact
+    from lineagelog.registries.finding import find_record
 
     if "://" in target or os.path.lexists(target):
         folder = read_tree(open_storage(target), max_depth=depth, max_files=files)

@@ -18,8 +18,8 @@ from lineagelog.domain.errors import DomainError, InvalidValueError
 
 if TYPE_CHECKING:
     from lineagelog.cli.output import Output
-    from lineagelog.fixity import Finding, LocationReport, StorageReport
-    from lineagelog.orphans import CollectReport, Orphan
+    from lineagelog.content.fixity import Finding, LocationReport, StorageReport
+    from lineagelog.content.orphans import CollectReport, Orphan
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lineagelog import message
+from lineagelog.content.saving import save_artifacts
 from lineagelog.domain.errors import (
     ConcurrentWriteError,
     ConstraintError,
@@ -39,15 +40,14 @@ from lineagelog.domain.run import (
 from lineagelog.domain.values import MAX_NAME_BYTES, check_json, check_name, time_text
 from lineagelog.projections import schema
 from lineagelog.projections.rows import find_in, find_one
-from lineagelog.run import Run
-from lineagelog.saving import save_artifacts
-from lineagelog.tracking import project_of
+from lineagelog.registries.run import Run
+from lineagelog.tracking.script import project_of
 
 if TYPE_CHECKING:
-    from lineagelog.artifact import Artifact
-    from lineagelog.project import Project
+    from lineagelog.registries.artifact import Artifact
+    from lineagelog.registries.project import Project
+    from lineagelog.registries.transform import Transform
     from lineagelog.store import Store
-    from lineagelog.transform import Transform
 
 _MAX_ERROR: Final = 20_000
 

@@ -38,8 +38,8 @@ from lineagelog.workflows.foreign import (
 )
 
 if TYPE_CHECKING:
-    from lineagelog.run import Run
-    from lineagelog.transform import Transform
+    from lineagelog.registries.run import Run
+    from lineagelog.registries.transform import Transform
 
 SYSTEM: Final = "snakemake"
 """Reference type of the runs."""
@@ -210,7 +210,7 @@ class Recorder(logging.Handler):
     def _begin_workflow(self) -> Run:
         """Start the run of the workflow; one that has nothing to do leaves none."""
         from lineagelog.adapters import environment, git
-        from lineagelog.tracking import project_of
+        from lineagelog.tracking.script import project_of
 
         workflow = _workflow()
         snakefile = Path(str(workflow.main_snakefile))

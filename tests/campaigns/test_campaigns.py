@@ -13,10 +13,11 @@ import pytest
 
 from campaigns import changing_files, forgery, s3_faults, signatures
 from campaigns.report import Report
-from lineagelog import audit, verify_proof
+from lineagelog import verify_proof
 from lineagelog.adapters import signing
 from lineagelog.adapters.log import recorder, verification
 from lineagelog.adapters.log.schema import EVENTS
+from lineagelog.audit import checking as audit
 from lineagelog.domain import merkle
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from lineagelog.adapters.cache import Content
 from lineagelog.adapters.storage import hash_local, open_storage
-from lineagelog.caching import content_cache
 from lineagelog.cli import exits
+from lineagelog.content.caching import content_cache
 
 
 def test_the_cache_is_shown_and_cleared_but_for_what_is_in_use(prov: Any, tmp_path: Path) -> None:

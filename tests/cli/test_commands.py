@@ -173,7 +173,7 @@ def test_log_is_filtered_by_who_what_record_run_and_time(prov: Any, story_on_eac
 
 
 def test_log_pages_through_more_events_than_it_reads_at_once(prov: Any, story: Any, monkeypatch: Any) -> None:
-    from lineagelog import trail
+    from lineagelog.audit import trail
 
     whole = prov("log", "--all", "--json").out
     backward = prov("log", "--all", "--oldest-first", "--json").out

@@ -61,9 +61,9 @@ from lineagelog.domain.transform import TransformRegistered
 from lineagelog.domain.user import LoginFailed, UserLoggedIn, UserLoggedOut, UserRegistered
 from lineagelog.exporters.document import to_prov
 from lineagelog.exporters.export import ExportSummary, export
+from lineagelog.exporters.mapping.stream import open_export
 from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Statement
-from lineagelog.exporters.stream import open_export
 from lineagelog.exporters.vocabulary import DEFAULT_BASE
 
 STORE_UID = "Store0000001"

@@ -13,10 +13,10 @@ from lineagelog.domain.errors import ExportError
 from lineagelog.exporters import vocabulary as v
 from lineagelog.exporters.block import Block, Column, Lists, Moments, Names, Texts
 from lineagelog.exporters.export import FORMATS
-from lineagelog.exporters.rows import moments, names
+from lineagelog.exporters.mapping.rows import moments, names
+from lineagelog.exporters.mapping.stream import Export, open_export
 from lineagelog.exporters.scope import ALL
 from lineagelog.exporters.statement import Activity, Bundle, Derivation, Entity, Generation, Name
-from lineagelog.exporters.stream import Export, open_export
 from lineagelog.exporters.vocabulary import DEFAULT_BASE, store_prefixes
 
 EARLY, LATE = "2026-11-21T09:00:00.000000Z", "2026-11-21T09:05:00.123456Z"

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.exporters.block import Block
-from lineagelog.exporters.provjson import write_provjson
-from lineagelog.exporters.provjsonld import write_provjsonld
-from lineagelog.exporters.provn import write_provn
-from lineagelog.exporters.provxml import write_provxml
+from lineagelog.exporters.formats.provjson import write_provjson
+from lineagelog.exporters.formats.provjsonld import write_provjsonld
+from lineagelog.exporters.formats.provn import write_provn
+from lineagelog.exporters.formats.provxml import write_provxml
+from lineagelog.exporters.mapping.stream import Export
 from lineagelog.exporters.scope import ALL, Scope
 from lineagelog.exporters.statement import Bundle, Day, Entity, Membership, Moment, Name, Usage
-from lineagelog.exporters.stream import Export
 from lineagelog.exporters.vocabulary import store_prefixes
 
 SCOPES = [ALL, Scope("artifact", "0000000000figure0000"), Scope("run", "Run0000000parent", direction="both")]

@@ -16,8 +16,8 @@ from lineagelog.adapters.log.event_log import EventLog
 from lineagelog.domain.annotation import FeatureDefined, LabelDefined, ParentAdded, RecordDefined
 from lineagelog.domain.errors import ExportError, RecordNotFoundError, UnknownFormatError
 from lineagelog.domain.user import UserRegistered
-from lineagelog.exporters import rows
 from lineagelog.exporters.export import FORMATS, export
+from lineagelog.exporters.mapping import rows
 from lineagelog.exporters.scope import Scope
 
 FIGURE = "0000000000figure0000"

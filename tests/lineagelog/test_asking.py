@@ -15,7 +15,7 @@ import pytest
 
 from lineagelog.asking import index_folder
 from lineagelog.domain.errors import DomainError, QueryError
-from lineagelog.exporters.sparql import Engine
+from lineagelog.exporters.sparql.asking import Engine
 from lineagelog.store import Store
 
 KEYS = "SELECT ?key { ?artifact a ll:Artifact ; ll:key ?key } ORDER BY ?key"
@@ -215,7 +215,7 @@ ATTACKS = (
 def test_nothing_is_fetched_and_nothing_is_changed(
     sqlite_store: Store, where: str, hits: tuple[str, list[str]], tmp_path: Path
 ) -> None:
-    from lineagelog.exporters.sparql import query
+    from lineagelog.exporters.sparql.asking import query
 
     url, seen = hits
     save(sqlite_store, "a")

@@ -13,7 +13,7 @@ import pytest
 
 import lineagelog as ln
 from lineagelog import errors
-from lineagelog.finding import REGISTRIES
+from lineagelog.registries.finding import REGISTRIES
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]

@@ -12,7 +12,7 @@ import pytest
 
 from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError, UnknownFormatError
 from lineagelog.exporters.export import FORMATS
-from lineagelog.exporters.table import TABLES
+from lineagelog.exporters.formats.table import TABLES
 from lineagelog.store import Store
 
 

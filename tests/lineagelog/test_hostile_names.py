@@ -311,7 +311,7 @@ def test_no_text_can_steer_a_terminal_or_become_html(
     for text in (printed.out, printed.err):
         assert not set(text) & ({*CONTROL, *BIDI} - {"\n"}), sorted(set(text) & {*CONTROL, *BIDI})
     displayed: list[Any] = []
-    monkeypatch.setattr("lineagelog.description.in_notebook", lambda: True)
+    monkeypatch.setattr("lineagelog.registries.description.in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", displayed.append)
     for record in (artifact, tracked, label):
         record.describe()

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 import lineagelog as ln
-from lineagelog.finding import REGISTRIES
-from lineagelog.linking import Labels, LinkedSet
-from lineagelog.measuring import FeatureValues
-from lineagelog.queryset import QuerySet
-from lineagelog.record import registry_class
+from lineagelog.registries.finding import REGISTRIES
+from lineagelog.registries.linking import Labels, LinkedSet
+from lineagelog.registries.measuring import FeatureValues
+from lineagelog.registries.queryset import QuerySet
+from lineagelog.registries.record import registry_class
 
 HEAVY = (
     "pandas", "numpy", "pyarrow", "sqlalchemy", "fsspec", "rdflib", "prov", "networkx", "pygraphviz", "psycopg", "rich", "typer",

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 import lineagelog as ln
-from lineagelog.linking import Labels, LinkedSet
-from lineagelog.measuring import FeatureValues
-from lineagelog.policy import Policy
-from lineagelog.queryset import QuerySet
-from lineagelog.record import _MODULES, BaseRecord, registry_class
+from lineagelog.audit.policy import Policy
+from lineagelog.registries.linking import Labels, LinkedSet
+from lineagelog.registries.measuring import FeatureValues
+from lineagelog.registries.queryset import QuerySet
+from lineagelog.registries.record import _MODULES, BaseRecord, registry_class
 from lineagelog.store import Store
 
 Scene = SimpleNamespace

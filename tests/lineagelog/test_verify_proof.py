@@ -10,8 +10,8 @@ import pytest
 from lineagelog import verify_proof
 from lineagelog.adapters.log.schema import EVENTS
 from lineagelog.adapters.signing import SigningKey, is_signed
+from lineagelog.audit.proving import FORMAT
 from lineagelog.domain import merkle
-from lineagelog.proving import FORMAT
 from lineagelog.verify_proof import (
     _ORDER,
     _P,

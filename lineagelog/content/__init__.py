@@ -1,0 +1,1 @@
+"""The content of artifacts: how it is saved, found, read, checked, and how it ends."""

@@ -1,0 +1,1 @@
+"""Work that records itself: scripts, notebooks, functions and other programs become runs."""
