@@ -299,9 +299,13 @@ def _kept(store_id: str) -> Login | None:
     return Login(str(kept["handle"]), kept["session"]) if isinstance(kept, dict) else None
 
 
-def keep_login(store_id: str, login: Login | None) -> None:
-    """Keep a log-in for later processes of this operating system user; `None` ends it."""
-    _change_state("logins.json", store_id, login._asdict() if login is not None else None)
+def keep_login(store_id: str, login: Login | None) -> str | None:
+    """Keep a log-in for later processes of this operating system user; `None` ends it.
+
+    Returns:
+        Why that was not possible, if it was not.
+    """
+    return _change_state("logins.json", store_id, login._asdict() if login is not None else None)
 
 
 def without_password(url: str) -> tuple[str, str | None]:
@@ -378,8 +382,12 @@ def _read_state(name: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _change_state(name: str, key: str, value: Any) -> None:
-    """Set one entry, or remove it with `None`; of several processes that do so at once none loses another's entry."""
+def _change_state(name: str, key: str, value: Any) -> str | None:
+    """Set one entry, or remove it with `None`; of several processes that do so at once none loses another's entry.
+
+    Returns:
+        Why that was not possible, if it was not: a home that is not there or cannot be written must not stop work on a store.
+    """
     try:
         folder = _state_folder()
         folder.mkdir(parents=True, exist_ok=True)
@@ -388,6 +396,8 @@ def _change_state(name: str, key: str, value: Any) -> None:
             entries = _read_state(name)
             entries.pop(key, None)
             write_json(folder / name, entries if value is None else {**entries, key: value})
-    except (OSError, StoreUnavailableError):
-        # The list is a comfort; a home that is not there or cannot be written must not stop work on a store.
-        return
+    except OSError as exc:
+        return f"{folder}: {exc.strerror}"
+    except StoreUnavailableError as exc:
+        return str(exc)
+    return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lineagelog import location
+from lineagelog import location, message
 from lineagelog.domain import clock
 from lineagelog.domain.clock import Clock
 from lineagelog.domain.errors import ConstraintError, InvalidValueError, UserNotFoundError
@@ -90,7 +90,12 @@ class Session:
         own, kept = self.id if self._is_own else None, location.kept_session(self._store.id)
         self._begin(handle, name=name, email=email)
         if keep:
-            location.keep_login(self._store.id, location.Login(handle, self.id))
+            why = location.keep_login(self._store.id, location.Login(handle, self.id))
+            if why is not None:
+                message.warn(
+                    f"the log-in of {handle} is on record but cannot be kept for later processes ({why}); set "
+                    f"LINEAGELOG_USER={handle} for them"
+                )
         for session in (own, kept):
             if session is not None and (keep or session != kept):
                 self._end(session)

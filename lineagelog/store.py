@@ -354,8 +354,8 @@ class Store:
         """
         self.check_is_present()
         self.session.logout(kept=keep)
-        if keep:
-            location.keep_login(self.id, None)
+        if keep and (why := location.keep_login(self.id, None)) is not None:
+            message.warn(f"the log-in that is kept for later processes cannot be removed ({why}); remove it there")
 
     def new_event(
         self, fact: Event, stream: str, version: int = 1, *, run: str | None = None, reason: str | None = None

@@ -205,3 +205,16 @@ def test_a_log_in_over_a_log_in_ends_the_session_before_on_record(store: Store, 
         assert not sessions()["eve"]
     store.logout()
     assert sum(1 for _ in store.log.read(topic="user.logged_out.1")) == 4, "none ends twice"
+
+
+def test_a_login_that_cannot_be_kept_says_so_and_is_on_record(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    before = sqlite_store.log.head().position
+    assert sqlite_store.login("ada", name="Ada", keep=True).handle == "ada"
+    assert _topics(sqlite_store, before) == ["user.registered.1", "user.logged_in.1"]
+    said = capsys.readouterr().err
+    assert "cannot be kept" in said
+    assert "LINEAGELOG_USER=ada" in said
