@@ -48,46 +48,58 @@ class Checkpoint(NamedTuple):
 
 
 class Proven(NamedTuple):
-    """What a proof has shown: the checkpoint, the older one if there is one, and the events."""
+    """What a proof has shown: the checkpoint, the older one if there is one, the events, and the one that was kept."""
 
     checkpoint: Checkpoint
     previous: Checkpoint | None
     events: list[dict[str, Any]]
+    kept: Checkpoint | None
 
 
-def verify_proof(data: bytes, key: str, note: bytes | None = None) -> Proven:
+def verify_proof(data: bytes, key: str | list[str], note: bytes | None = None) -> Proven:
     """Check a proof.
 
     Args:
         data: Content of the proof file.
-        key: Verifier key, `name+id+base64`, from a source that is trusted.
-        note: A checkpoint that was kept elsewhere; the one in the proof must say the same.
+        key: Verifier key, `name+id+base64`, from a source that is trusted; several where a log has had several.
+        note: A checkpoint that was kept elsewhere; one of those in the proof must say the same.
 
     Raises:
         NotProvenError: Anything is not as it must be.
     """
-    name, public = read_key(key)
+    keys = [read_key(text) for text in ([key] if isinstance(key, str) else key)]
     proof = _read_json(data)
-    keys = {"format", "checkpoint", "events"}
-    if set(proof) not in (keys, keys | {"previous", "consistency"}) or proof["format"] != FORMAT:
+    names = {"format", "checkpoint", "events"}
+    if set(proof) not in (names, names | {"previous", "consistency"}) or proof["format"] != FORMAT:
         raise NotProvenError("this is not a proof of a format that is known here")
-    checkpoint = open_checkpoint(_text(proof["checkpoint"]), name, public)
-    if note is not None:
-        try:
-            kept = open_checkpoint(note.decode(), name, public)
-        except UnicodeDecodeError:
-            raise NotProvenError("the checkpoint is not text") from None
-        if kept != checkpoint:
-            raise NotProvenError("the proof belongs to another checkpoint than the one that was kept")
+    checkpoint = open_checkpoint(_text(proof["checkpoint"]), keys)
     if not isinstance(proof["events"], list) or not (proof["events"] or "previous" in proof):
         raise NotProvenError("the proof speaks of nothing")
     events = [_check_event(entry, checkpoint) for entry in proof["events"]]
     previous = None
     if "previous" in proof:
-        previous = open_checkpoint(_text(proof["previous"]), name, public)
+        previous = open_checkpoint(_text(proof["previous"]), keys)
         if not is_consistent(previous, checkpoint, _hashes(proof["consistency"])):
             raise NotProvenError("the older checkpoint is not a beginning of the newer one")
-    return Proven(checkpoint, previous, events)
+    kept = None
+    if note is not None:
+        try:
+            kept = open_checkpoint(note.decode(), keys)
+        except UnicodeDecodeError:
+            raise NotProvenError("the checkpoint that was kept is not text") from None
+        if kept not in (checkpoint, previous):
+            raise NotProvenError(_other(kept, checkpoint, previous))
+    return Proven(checkpoint, previous, events, kept)
+
+
+def _other(kept: Checkpoint, checkpoint: Checkpoint, previous: Checkpoint | None) -> str:
+    """Say what a checkpoint that was kept, and is none of those in a proof, means."""
+    if any(one is not None and one.size == kept.size for one in (checkpoint, previous)):
+        return f"the checkpoint that was kept has another root for {kept.size} events: the key's holder has signed two histories"
+    return (
+        f"the proof speaks of another checkpoint than the one that was kept, of {kept.size} events; ask for a proof from "
+        "`prov prove --since` that one"
+    )
 
 
 def _read_json(data: bytes) -> dict[str, Any]:
@@ -208,33 +220,42 @@ def read_key(key: str) -> tuple[str, bytes]:
     return name, data[1:]
 
 
-def open_checkpoint(note: str, name: str, public: bytes) -> Checkpoint:
-    """Check the signature of a checkpoint and read it; lines of other keys are passed over."""
+def open_checkpoint(note: str, keys: list[tuple[str, bytes]]) -> Checkpoint:
+    """Check the signatures of a checkpoint by these keys and read it; lines of other keys are passed over."""
     text, gap, block = note.rpartition("\n\n")
     if not gap or not block.endswith("\n"):
         raise NotProvenError("the checkpoint has no signature")
     text += "\n"
-    n_signed = 0
+    signers = set()
     for line in block[:-1].split("\n"):
         mark, _, rest = line.partition(" ")
         signer, _, encoded = rest.partition(" ")
         data = _base64(encoded)
         if mark != "\u2014" or not signer or len(data) < 5:
             raise NotProvenError("a signature line of the checkpoint is malformed")
-        if (signer, data[:4]) == (name, _key_id(name, public)):
-            if not verify_ed25519(public, text.encode(), data[4:]):
-                raise NotProvenError("the signature of the checkpoint is wrong")
-            n_signed += 1
-    if not n_signed:
-        raise NotProvenError("the checkpoint is not signed by this key")
+        for name, public in keys:
+            if (signer, data[:4]) == (name, _key_id(name, public)):
+                if not verify_ed25519(public, text.encode(), data[4:]):
+                    raise NotProvenError("the signature of the checkpoint is wrong")
+                signers.add(name)
+    if not signers:
+        raise NotProvenError(_unsigned(text, len(keys)))
     lines = text.split("\n")
     if len(lines) < 4 or not all(lines[:-1]):
         raise NotProvenError("the checkpoint has not the lines of one")
     origin, size, root = lines[:3]
     digest = _base64(root)
-    if origin != name or not _is_size(size) or len(digest) != 32:
+    if origin not in signers or not _is_size(size) or len(digest) != 32:
         raise NotProvenError("the checkpoint has not the lines of one, or speaks of another log than its key")
     return Checkpoint(origin, int(size), digest)
+
+
+def _unsigned(text: str, n_keys: int) -> str:
+    """Say which checkpoint none of the keys has signed."""
+    size = "".join(text.split("\n")[1:2])
+    which = f"the checkpoint of {size} events" if _is_size(size) else "the checkpoint"
+    by = "this key" if n_keys == 1 else "these keys"
+    return f"{which} is not signed by {by}; name the key that signed it as well, if you trust it"
 
 
 def _is_size(text: str) -> bool:
@@ -358,8 +379,18 @@ def main() -> int:
     """Run as a script."""
     parser = argparse.ArgumentParser(description="Check a proof that events stand in a log.")
     parser.add_argument("proof", type=Path, help="what `prov prove` wrote")
-    parser.add_argument("checkpoint", type=Path, nargs="?", help="a checkpoint that was kept elsewhere")
-    parser.add_argument("--key", required=True, help="verifier key of the log, from a source that you trust")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        nargs="?",
+        help="a checkpoint that you kept: the one the proof leads to, or the older one",
+    )
+    parser.add_argument(
+        "--key",
+        required=True,
+        action="append",
+        help="verifier key of the log, from a source that you trust; may be repeated",
+    )
     arguments = parser.parse_args()
     try:
         note = arguments.checkpoint.read_bytes() if arguments.checkpoint is not None else None
@@ -378,7 +409,14 @@ def main() -> int:
         for event in proven.events
     ]
     if proven.previous is not None:
-        lines.append(f"proven: the first {proven.previous.size} events are those of the older checkpoint")
+        older = "checkpoint that you kept" if proven.kept == proven.previous else "older checkpoint in the proof"
+        lines.append(
+            f"proven: the first {proven.previous.size} events are those of the {older}, tree root {proven.previous.root.hex()}"
+        )
+    if proven.kept is None:
+        lines.append(
+            "not compared: a checkpoint that you kept; without one nothing shows whether two histories were signed"
+        )
     print("\n".join(lines))  # noqa: T201
     return 0
 

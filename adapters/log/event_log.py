@@ -17,9 +17,10 @@ from lineagelog.adapters.log.database import Database, UniquenessError
 from lineagelog.adapters.log.mapper import TopicMapper
 from lineagelog.adapters.log.recorder import Guard, SQLApplicationRecorder
 from lineagelog.adapters.log.schema import EVENTS, READ_HEAD, check_format, create_log, restore_protection
-from lineagelog.domain.errors import ConcurrentWriteError, StoreBusyError, StoreUnavailableError
+from lineagelog.domain.errors import ConcurrentWriteError, LogCorruptError, StoreBusyError, StoreUnavailableError
 from lineagelog.domain.event import NewEvent, RecordedEvent, decode
 from lineagelog.domain.ids import Id
+from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.projections import schema
 from lineagelog.projections.functions import lower_text
 from lineagelog.projections.projector import project_all
@@ -31,6 +32,7 @@ _REBUILD_BATCH: Final = 5_000
 _ENVELOPE: Final = (
     "SELECT position, event_id, stream, version, topic, recorded_at, actor, run, reason, context, payload FROM events"
 )
+_SEALED: Final = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name}"  # noqa: S608 - names from the schema only
 # Both halves are found by the index of streams; an OR would read every event. LIKE takes upper for lower case on one database.
 _MENTIONED: Final = (
     "SELECT position FROM events WHERE stream = ? UNION ALL "
@@ -217,13 +219,17 @@ class EventLog:
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Drop the projection tables and make them anew from the events, in one transaction.
 
-        What protects the log, its triggers and uniqueness rules, is made anew as well where it is missing.
+        What protects the log, its triggers and uniqueness rules, is made anew as well where it is missing. Of a log that is not
+        the one that was recorded nothing is made: the tables may be all that still tells what it said.
 
         Args:
             progress: Called with the number of events done and of all.
 
         Returns:
             Number of events replayed.
+
+        Raises:
+            LogCorruptError: An event was altered, added or taken away; nothing was changed.
         """
         with self.database.write() as transaction:
             restore_protection(self.database, transaction)
@@ -232,7 +238,8 @@ class EventLog:
                 if table.name in existing:
                     transaction.execute(f"DROP TABLE {table.name}")
                 transaction.execute(create_table(table, self.database.dialect))
-            ((last, *_),) = transaction.read(READ_HEAD)
+            ((last, _, root, _),) = transaction.read(READ_HEAD)
+            frontier = Frontier()
             deferred = []
             for table in schema.TABLES:
                 needed, at_end = split_indexes(table)
@@ -241,12 +248,15 @@ class EventLog:
                     transaction.execute(statement)
             for start in range(0, last, _REBUILD_BATCH):
                 rows = transaction.read(
-                    f"{_ENVELOPE} WHERE position > ? AND position <= ? ORDER BY position",
-                    (start, start + _REBUILD_BATCH),
+                    f"{_SEALED} WHERE position > ? AND position <= ? ORDER BY position", (start, start + _REBUILD_BATCH)
                 )
-                transaction.apply(project_all([to_recorded(row) for row in rows]))
+                _grow(frontier, rows, start, min(start + _REBUILD_BATCH, last))
+                transaction.apply(project_all([to_recorded(row[:-1]) for row in rows]))
                 if progress is not None:
                     progress(min(start + _REBUILD_BATCH, last), last)
+            ((n_events,),) = transaction.read("SELECT count(*) FROM events")
+            if n_events != last or frontier.root().hex() != root:
+                raise _altered(f"its head is not that of the {n_events} events that are stored")
             for statement in deferred:
                 transaction.execute(statement)
         return int(last)
@@ -279,6 +289,30 @@ class EventLog:
         except StoreUnavailableError:
             return attempt < _RETRIES - 1
         return True
+
+
+def _grow(frontier: Frontier, rows: Sequence[Row], start: int, end: int) -> None:
+    """Add the leaves of the events after `start` up to `end` to the tree, each compared with what it holds."""
+    expected = start + 1
+    leaves = []
+    for row in rows:
+        leaf = leaf_hash(encode_entry(row[:-1]))
+        if row[0] != expected:
+            break
+        if leaf.hex() != row[-1]:
+            raise _altered(f"event {expected} was changed after it was recorded")
+        leaves.append(leaf)
+        expected += 1
+    if expected <= end:
+        raise _altered(f"event {expected} is missing")
+    frontier.extend(leaves)
+
+
+def _altered(what: str) -> LogCorruptError:
+    return LogCorruptError(
+        f"the log is not as it was recorded: {what}; nothing was changed, for the registries may still tell what was there. "
+        "Run `prov verify`, which names all that is wrong, and put a copy back that is whole"
+    )
 
 
 def create_projections(database: Database) -> None:

@@ -40,6 +40,7 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 _BATCH: Final = 1_000
 _PROGRESS: Final = 5_000
 _EVENTS: Final = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} ORDER BY position"  # noqa: S608 - names from the schema only
+_REPAIR: Final = "; `prov rebuild` repairs it"
 _RECORDED_AT: Final = EVENTS.names.index("recorded_at")
 _TOPIC: Final = EVENTS.names.index("topic")
 
@@ -131,11 +132,13 @@ def verify_log(
                 progress(chain.frontier.size, head_position)
         if progress is not None:
             progress(chain.frontier.size, head_position)
-        consequences += _compare_head(
-            chain.frontier, head_position, head_peaks, head_root, leaves_fit=not chain.problems
-        )
+        of_head = _compare_head(chain.frontier, head_position, head_peaks, head_root, leaves_fit=not chain.problems)
+        consequences += of_head
         if readable and not (comparison is not None and _holds(comparison.agrees)):
             consequences += _differences(snapshot, existing)
+        if chain.problems or of_head:
+            # A rebuild would be refused: what follows from an altered log is not what was recorded.
+            consequences = [problem._replace(what=problem.what.removesuffix(_REPAIR)) for problem in consequences]
         problems = tuple(_named(snapshot, [*chain.problems, *consequences]))
     size, root = chain.frontier.size, chain.frontier.root().hex()
     return Verification(size, root, problems, chain.roots, tuple(chain.clock_anomalies), chain.unknown)
@@ -267,7 +270,7 @@ def _missing_protection(database: Database) -> list[Problem]:
     problems = [
         Problem(
             None,
-            f"the trigger {name}, which keeps events from being changed, was removed or altered; `prov rebuild` makes it anew",
+            f"the trigger {name}, which keeps events from being changed, was removed or altered{_REPAIR}",
         )
         for name in sorted(missing)
     ]
@@ -275,7 +278,7 @@ def _missing_protection(database: Database) -> list[Problem]:
     problems += [
         Problem(
             None,
-            f"the index {name}, which keeps a rule of {table.name}, was removed or altered; `prov rebuild` makes it anew",
+            f"the index {name}, which keeps a rule of {table.name}, was removed or altered{_REPAIR}",
         )
         for table in (EVENTS, *schema.TABLES)
         for name in (index_name("unique", table, columns) for columns in table.unique)
@@ -345,9 +348,7 @@ def _compare_tables(replica: SQLiteDatabase, live: Reader, existing: Mapping[str
             missing = missing_parts(table, existing)
             if missing:
                 kind = "table" if missing == [table.name] else "column"
-                problems += [
-                    Problem(None, f"the {kind} {name} is missing; `prov rebuild` makes it anew") for name in missing
-                ]
+                problems += [Problem(None, f"the {kind} {name} is missing{_REPAIR}") for name in missing]
                 continue
             n_found, key = 0, [table.names.index(name) for name in table.key]
             for wanted, found in zip_longest(read_table(expected, table), _readable(read_table(live, table), problems)):
@@ -369,13 +370,13 @@ def _difference(table: Table, rows: Sequence[Row | None], keys: Sequence[Any]) -
     """Tell how the row of a table differs from the one that the events give, and which of the two it is about."""
     (wanted, found), (wanted_key, found_key) = rows, keys
     if found is not None and (wanted is None or found_key < wanted_key):
-        return f"has a row that no event made in the table {table.name}", found
+        return f"has a row that no event made in the table {table.name}{_REPAIR}", found
     assert wanted is not None
     if found is None or found_key != wanted_key:
-        return f"has lost its row in the table {table.name}", wanted
+        return f"has lost its row in the table {table.name}{_REPAIR}", wanted
     changed = [name for name, old, new in zip(table.names, wanted, found, strict=True) if old != new]
     what = ", ".join(changed)
     return (
-        f"made a row in the table {table.name} that does not say what the log says ({what}); `prov rebuild` repairs it",
+        f"made a row in the table {table.name} that does not say what the log says ({what}){_REPAIR}",
         found,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lineagelog.adapters.log.schema import EVENTS
 from lineagelog.audit.sealing import kept_checkpoints, origin_of, read_note, second_place
 from lineagelog.domain.errors import DomainError, InvalidValueError, LogCorruptError, ObjectMissingError
-from lineagelog.domain.merkle import consistency_spans, inclusion_spans, subtree_hashes
+from lineagelog.domain.merkle import consistency_spans, encode_entry, inclusion_spans, leaf_hash, subtree_hashes
 from lineagelog.domain.note import Checkpoint, SignedNote
 from lineagelog.writing import written_whole
 
@@ -79,9 +79,14 @@ def prove(
         )
     stream = _stream(store, subject) if subject is not None else None
     with store.log.database.snapshot() as snapshot:
-        sql = f"SELECT {', '.join(_COLUMNS)} FROM {EVENTS.name} WHERE stream = ? ORDER BY position"  # noqa: S608 - names from the schema only
+        sql = f"SELECT {', '.join(EVENTS.names)} FROM {EVENTS.name} WHERE stream = ? ORDER BY position"  # noqa: S608 - names from the schema only
         rows = snapshot.read(sql, (stream,)) if stream is not None else []
-        events = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        events = [dict(zip(_COLUMNS, row[:-1], strict=True)) for row in rows]
+        for *columns, leaf in rows:
+            if leaf_hash(encode_entry(columns)).hex() != leaf:
+                raise LogCorruptError(
+                    f"event {columns[0]} was changed after it was recorded, so that no proof of it holds; `prov verify` says more"
+                )
         positions = tuple(int(event["position"]) for event in events)
         if positions and positions[-1] > sealed.size:
             raise DomainError(

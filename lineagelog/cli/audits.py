@@ -333,7 +333,10 @@ def show(call: Call) -> None:
 
 @command("rebuild", examples=("prov rebuild",), json="one object: `n_events`.")
 def rebuild(call: Call) -> None:
-    """Make the registries anew from the log."""
+    """Make the registries anew from the log.
+
+    A log that is not as it was recorded is refused, with exit code 7, and nothing is changed then.
+    """
     from lineagelog.progress import event_progress
 
     with call.store() as store, event_progress("rebuild") as progress:

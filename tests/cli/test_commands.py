@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from lineagelog import location
+from lineagelog.adapters.log.schema import TRIGGERS
 from lineagelog.cli import app, exits
 from lineagelog.domain.errors import StoreExistsError
 from lineagelog.domain.event import UnknownEvent
@@ -453,9 +454,11 @@ def test_a_proof_is_checked_by_a_file_on_its_own(prov: Any, story: Any, tmp_path
 
     key = prov("key", "generate").out.strip()
     assert prov("key", "generate", "--json").object == {"key": key}, "there is one already"
-    for name in ("older.txt", "newer.txt"):
+    for name in ("older.txt", "newer.txt", "other.txt"):
         assert prov("checkpoint", "-o", name).code == exits.DONE
-    made = prov("prove", story.clean, "--since", "older.txt", "-o", "proof.json", "--json").object
+    made = prov(
+        "prove", story.clean, "--checkpoint", "newer.txt", "--since", "older.txt", "-o", "proof.json", "--json"
+    ).object
     alone = tmp_path / "alone"
     alone.mkdir()
     script = shutil.copy(verify_proof.__file__, alone)
@@ -469,7 +472,16 @@ def test_a_proof_is_checked_by_a_file_on_its_own(prov: Any, story: Any, tmp_path
     assert done.returncode == 0, done.stderr
     assert all(f"proven: event {position}," in done.stdout for position in made["positions"])
     assert f"first {made['since']} events" in done.stdout
-    assert check("proof.json", "older.txt", "--key", key).returncode == 1
+    kept_before = check("proof.json", "older.txt", "--key", key)
+    assert kept_before.returncode == 0, kept_before.stderr
+    assert f"first {made['since']} events are those of the checkpoint that you kept" in kept_before.stdout
+    assert check("proof.json", "other.txt", "--key", key).returncode == 1
+    old_key, key = key, prov("key", "generate", "--rotate", "--json").object["key"]
+    assert prov("checkpoint", "-o", "rotated.txt").code == exits.DONE
+    assert prov("prove", "--since", "older.txt", "-o", "grown.json").code == exits.DONE
+    assert "not signed by this key" in check("grown.json", "older.txt", "--key", key).stderr
+    assert check("grown.json", "older.txt", "--key", key, "--key", old_key).returncode == 0
+    key = old_key
     data = Path("proof.json").read_bytes()
     Path("proof.json").write_bytes(data.replace(b"artifact.registered.1", b"artifact.registered.2"))
     forged = check("proof.json", "--key", key)
@@ -491,6 +503,17 @@ def test_rebuild_gives_back_a_lost_registry(prov: Any, story_on_each: Any, head:
     assert prov("artifacts", "--json").out == ""
     assert prov("rebuild", "--json").object == {"n_events": head()[0]}
     assert prov("artifacts", "--json").out == before
+
+
+def test_rebuild_refuses_a_log_that_was_altered(prov: Any, story: Any) -> None:
+    with Store.open("mydata") as store, store.log.database.write() as transaction:
+        for name in TRIGGERS["sqlite"]:
+            transaction.execute(f"DROP TRIGGER {name}")
+        transaction.execute("UPDATE events SET reason = 'I was told to' WHERE position = 9")
+    refused = prov("rebuild")
+    assert refused.code == exits.DAMAGED
+    assert "event 9 was changed" in refused.err
+    assert "nothing was changed" in refused.err
 
 
 def test_an_error_nobody_expected_is_one_line_and_can_show_its_place(prov: Any, story: Any, monkeypatch: Any) -> None:

@@ -241,6 +241,32 @@ def test_a_changed_registry_is_found_and_a_rebuild_repairs_it(whole: EventLog, t
     assert verify_log(whole.database).problems == ()
 
 
+@pytest.mark.parametrize(
+    "forge",
+    [
+        "UPDATE events SET reason = 'I was told to' WHERE position = 9",
+        "DELETE FROM events WHERE position = 9",
+        "DELETE FROM events WHERE position = (SELECT max(position) FROM events)",
+        "UPDATE events SET position = position + 1 WHERE position = (SELECT max(position) FROM events)",
+        "UPDATE log_head SET root = 'x'",
+    ],
+)
+def test_a_rebuild_makes_nothing_of_an_altered_log(
+    whole: EventLog, forge: str, tables: Callable[[EventLog], Any]
+) -> None:
+    """What an altered log gives is not to take the place of registries that may still tell what was recorded."""
+    with unprotected(whole.database) as transaction:
+        transaction.execute(forge)
+        transaction.execute("UPDATE artifacts SET description = 'forged'")
+    before = tables(whole)
+    with pytest.raises(LogCorruptError, match="nothing was changed"):
+        whole.rebuild()
+    assert tables(whole) == before
+    found = whats(verify_log(whole.database))
+    assert "table artifacts" in found
+    assert "prov rebuild" not in found, "advice that would be refused"
+
+
 def test_every_single_bit_flip_of_an_event_changes_its_leaf(whole: EventLog) -> None:
     """The encoding is what the tree protects: no flipped bit, in any column, may give the same leaf."""
     rows = whole.database.read(f"SELECT {', '.join(EVENTS.names)} FROM events ORDER BY position LIMIT 12")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lineagelog import location
+from lineagelog.adapters.log.schema import TRIGGERS
 from lineagelog.adapters.signing import SigningKey
 from lineagelog.audit.sealing import SealedCheckpoint
 from lineagelog.domain.errors import (
@@ -243,3 +244,20 @@ def test_a_proof_of_what_is_later_than_the_checkpoint_is_refused(
     proof = store.prove(label, tmp_path / "p.json", since=tmp_path / "c.txt")
     assert proof.positions == (newer.checkpoint.size,)
     assert not list(store.events(topic=KeyRegistered.topic))[1:]
+
+
+def test_no_proof_is_written_of_an_event_that_was_changed(
+    sqlite_store: Store, tmp_path: Path, refused: Refused
+) -> None:
+    label = sqlite_store.ULabel(name="checked").save()
+    sqlite_store.checkpoint(tmp_path / "c.txt")
+    with sqlite_store.log.database.write() as transaction:
+        for name in TRIGGERS["sqlite"]:
+            transaction.execute(f"DROP TRIGGER {name}")
+        transaction.execute("UPDATE events SET reason = 'I was told to' WHERE stream = ?", (label.id,))
+        for statement in TRIGGERS["sqlite"].values():
+            transaction.execute(statement)
+    refused(
+        LogCorruptError, lambda: sqlite_store.prove(label, tmp_path / "p.json"), "was changed after it was recorded"
+    )
+    assert not (tmp_path / "p.json").exists()
