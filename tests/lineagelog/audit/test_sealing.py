@@ -249,12 +249,18 @@ def test_a_proof_of_what_is_later_than_the_checkpoint_is_refused(
 def test_no_proof_is_written_of_an_event_that_was_changed(sqlite_store: Store, tmp_path: Path) -> None:
     label = sqlite_store.ULabel(name="checked").save()
     sqlite_store.checkpoint(tmp_path / "c.txt")
-    with sqlite_store.log.database.write() as transaction:
-        for name in TRIGGERS["sqlite"]:
-            transaction.execute(f"DROP TRIGGER {name}")
-        transaction.execute("UPDATE events SET reason = 'I was told to' WHERE stream = ?", (label.id,))
-        for statement in TRIGGERS["sqlite"].values():
-            transaction.execute(statement)
+
+    def set_reason(reason: str | None) -> None:
+        with sqlite_store.log.database.write() as transaction:
+            for name in TRIGGERS["sqlite"]:
+                transaction.execute(f"DROP TRIGGER {name}")
+            transaction.execute("UPDATE events SET reason = ? WHERE stream = ?", (reason, label.id))
+            for statement in TRIGGERS["sqlite"].values():
+                transaction.execute(statement)
+
+    set_reason("I was told to")
     with pytest.raises(LogCorruptError, match="was changed after it was recorded"):
         sqlite_store.prove(label, tmp_path / "p.json")
     assert not (tmp_path / "p.json").exists()
+    set_reason(None)
+    sqlite_store.prove(label, tmp_path / "p.json")
