@@ -157,12 +157,17 @@ def test_store_that_can_only_be_read_is_read_and_not_written(prov: Any, postgres
     assert prov("info", "--json").object["position"] == position
 
 
-def test_store_of_a_newer_version_is_refused(prov: Any, story_on_each: Any) -> None:
+def test_store_of_a_newer_version_is_read_with_a_warning_and_takes_no_writes(prov: Any, story_on_each: Any) -> None:
     with Store.open("mydata") as store, store.log.database.write() as transaction:
         transaction.execute("UPDATE log_head SET format = format + 1")
     result = prov("info")
+    assert result.code == 0
+    assert "newer" in result.err
+    before = prov("info", "--json").object["position"]
+    result = prov("login", "zoe", "--name", "Zoe")
     assert result.code == exits.UNAVAILABLE
     assert "Install a newer lineagelog" in result.err
+    assert prov("info", "--json").object["position"] == before
 
 
 def test_user_of_the_environment_must_be_known(prov: Any, story: Any, monkeypatch: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 import lineagelog as ln
 from lineagelog import errors
 from lineagelog.adapters import cache as adapter
+from lineagelog.content import caching
 from lineagelog.content.caching import content_cache
 from lineagelog.store import Store
 
@@ -110,7 +111,7 @@ def test_a_large_local_file_is_read_once_for_all_processes_and_refused_once_touc
     artifact = ln.Artifact(tmp_path / "many", key="many", run=False).save()
     folder = artifact.cache()
     # What another process would begin with.
-    ln.caching._cache_in.cache_clear()
+    caching._cache_in.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr("lineagelog.adapters.storage.verify", None)
         assert artifact.cache() == folder
