@@ -23,14 +23,14 @@ class GitState(Event, frozen=True):
 
     Attributes:
         commit: Full commit hash.
-        dirty: There were uncommitted changes to tracked files.
+        dirty: There were uncommitted changes to tracked files; `None` if nobody knows.
         remote: URL of the remote, without credentials.
         branch: Name of the branch.
         path: Path of the script inside the checkout.
     """
 
     commit: str
-    dirty: bool = False
+    dirty: bool | None = False
     remote: str | None = None
     branch: str | None = None
     path: str | None = None
@@ -86,7 +86,8 @@ class InputAccessed(Event, frozen=True):
 
     Attributes:
         artifact: Id of the artifact.
-        how: The call that read it: `cache`, `load`, `open`, or `declared`.
+        how: The call that read it: `cache`, `load` or `open`; `declared`; or `returned`,
+            if a call in the run read it and gave back data.
         accessed_at: When, UTC text of 27 characters.
         role: Part the input plays in the run.
     """

@@ -27,6 +27,7 @@ from lineagelog.domain.values import Json, check_json, check_name, name_of_file
 from lineagelog.registries.record import BaseRecord
 from lineagelog.registries.run import Run, entered, run_ended_by
 from lineagelog.registries.transform import Transform
+from lineagelog.tracking.handover import hand_over
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -192,6 +193,7 @@ def _wrap(tracked_function: _Tracked) -> Callable[..., Any]:
                             item = await step()
                         except StopAsyncIteration:
                             return
+                    hand_over(run, item)
                     try:
                         step = functools.partial(inner.asend, (yield item))
                     except GeneratorExit:
@@ -209,7 +211,9 @@ def _wrap(tracked_function: _Tracked) -> Callable[..., Any]:
         async def await_it(*arguments: Any, **keywords: Any) -> Any:
             run = begin(arguments, keywords)
             with run_ended_by(run), entered(run):
-                return await function(*arguments, **keywords)
+                result = await function(*arguments, **keywords)
+            hand_over(run, result)
+            return result
 
         return await_it
 
@@ -228,7 +232,9 @@ def _wrap(tracked_function: _Tracked) -> Callable[..., Any]:
                     try:
                         item = context.run(step)
                     except StopIteration as stop:
+                        hand_over(run, stop.value)
                         return stop.value
+                    hand_over(run, item)
                     try:
                         step = functools.partial(inner.send, (yield item))
                     except GeneratorExit:
@@ -244,6 +250,7 @@ def _wrap(tracked_function: _Tracked) -> Callable[..., Any]:
         run = begin(arguments, keywords)
         with run_ended_by(run), entered(run):
             result = function(*arguments, **keywords)
+        hand_over(run, result)
         if isinstance(result, CoroutineType):
             message.warn_once(
                 f"the run of {function.__qualname__}() has ended before what it returned was awaited: put @tracked() right above "
