@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from lineagelog.domain.artifact import KINDS_OF_RUNS
 from lineagelog.domain.errors import ExportError, InvalidValueError, UnsupportedFormatError
 from lineagelog.domain.values import parse_time
 from lineagelog.registries.record import BaseRecord
@@ -79,7 +81,8 @@ def _show(draw: Callable[[Format], bytes], path: str | os.PathLike[str] | None, 
     try:
         target.write_bytes(picture)
     except (OSError, ValueError) as exc:
-        raise ExportError(f"the picture cannot be written to {target}: {exc}; choose a folder you may write") from exc
+        why = getattr(exc, "strerror", None) or exc
+        raise ExportError(f"the picture cannot be written to {target}: {why}; choose a folder you may write") from exc
     return target
 
 
@@ -110,7 +113,7 @@ def lineage_graph(record: BaseRecord, direction: str, max_depth: int | None) -> 
 
 
 def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Graph:
-    """Read the lineage around an artifact or run, or around all artifacts of a collection.
+    """Read the lineage around an artifact or run, or around all artifacts of a collection, without logs and the like of runs.
 
     Raises:
         InvalidValueError: There is no such direction, or the depth is below 1.
@@ -128,7 +131,18 @@ def read_graph(record: BaseRecord, direction: str, max_depth: int | None) -> Gra
         subjects = {"artifact_ids": [record.id]} if record.registry.name == "Artifact" else {"run_ids": [record.id]}
     with record.store.log.database.snapshot() as snapshot:
         found = closure(snapshot, direction=cast("Direction", direction), max_depth=max_depth, **subjects)
-        return nodes(snapshot, found)
+        return _without_own_outputs(nodes(snapshot, found))
+
+
+def _without_own_outputs(graph: Graph) -> Graph:
+    """Leave away logs, reports and diffs of runs, as queries do, unless they were asked for or a run has read them."""
+    used = {edge.artifact_id for edge in graph.edges if edge.kind == "used"}
+    kept = {
+        node_id: node
+        for node_id, node in graph.artifacts.items()
+        if node.kind not in KINDS_OF_RUNS or node_id in used or node_id in graph.subjects
+    }
+    return replace(graph, artifacts=kept, edges=tuple(edge for edge in graph.edges if edge.artifact_id in kept))
 
 
 def _check_depth(max_depth: int | None) -> None:

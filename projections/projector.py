@@ -225,7 +225,8 @@ def _run_started(e: RecordedEvent, fact: run.RunStarted) -> Sequence[Operation]:
     git = fact.git
     checkout: tuple[Scalar, ...] = (None,) * 5
     if git is not None:
-        checkout = (git.commit, int(git.dirty), git.remote, git.branch, git.path)
+        dirty = None if git.dirty is None else int(git.dirty)
+        checkout = (git.commit, dirty, git.remote, git.branch, git.path)
     row = (
         e.position, e.stream, e.version, fact.uid, fact.name, fact.transform, run.STARTED, fact.started_at, None,
         _json.encode(fact.params).decode(), _json.encode(fact.redacted).decode(), fact.reference, fact.reference_type,

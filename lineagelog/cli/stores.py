@@ -42,7 +42,12 @@ def init(
 
     created = api.init(storage, name=name, db=db, modules=[part for part in (modules or "").split(",") if part])
     try:
-        pointer = location.point_to(created.folder, Path.cwd()) if created.folder is not None else None
+        pointer, unwritten = None, None
+        try:
+            pointer = location.point_to(created.folder, Path.cwd()) if created.folder is not None else None
+        except OSError as exc:
+            # The store is there, only not found from here.
+            unwritten = exc.strerror
         root = created.overview().storage
         if call.out.json:
             call.out.object(
@@ -59,6 +64,11 @@ def init(
         call.out.say(f"created the store {created.name} ({created.uid}) in {created.folder}; artifacts go to {root}")
         if pointer is not None:
             call.out.say(f"wrote {pointer}: scripts started in this folder or below it use the store")
+        elif unwritten is not None:
+            call.out.say(
+                f"nothing can be written to this folder ({unwritten}), so that scripts started here do not find the store: start "
+                f"them in its folder, or set LINEAGELOG_STORE={created.folder}"
+            )
         elif created.folder != Path.cwd():
             call.out.say(
                 "this folder holds another store, which scripts started here use; to use the new one, go to its folder"

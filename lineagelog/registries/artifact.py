@@ -215,7 +215,9 @@ class Artifact(MadeFromObjects):
         try:
             status = path.stat()
         except (OSError, ValueError) as exc:
-            raise ObjectMissingError(f"there is no file or folder {path}: {exc}; check the path") from exc
+            raise ObjectMissingError(
+                f"there is no file or folder {path}: {getattr(exc, 'strerror', None) or exc}; check the path"
+            ) from exc
         self._source = path
         self.suffix = suffix_of(path.name) if not S_ISDIR(status.st_mode) or path.suffix == ".zarr" else ""
         self.size = status.st_size

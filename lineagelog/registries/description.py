@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from lineagelog.lineage import in_notebook
 from lineagelog.registries.annotated import AnnotatedRecord
 from lineagelog.registries.record import BaseRecord
+from lineagelog.registries.run import Run
 from lineagelog.text import clean
 
 if TYPE_CHECKING:
@@ -43,8 +45,12 @@ def describe(record: BaseRecord) -> None:
     display(_Shown(to_html(tree), text.get()))  # type: ignore[no-untyped-call]
 
 
-class _Shown(NamedTuple):
-    """A description as notebooks take it: a page, and the text for those that show none."""
+@dataclass(frozen=True)
+class _Shown:
+    """A description as notebooks take it: a page, and the text for those that show none.
+
+    It is no tuple: IPython has a printer of its own for these, which it prefers to what the object says.
+    """
 
     html: str
     text: str
@@ -193,5 +199,6 @@ def _line(value: Any) -> str:
             (value.__dict__[name] for name in ("handle", "key", "root", "name") if value.__dict__.get(name)), None
         )
         status = getattr(value, "status", None)
-        return clean(" ".join(str(part) for part in (value.uid, named, status) if part))
+        ran = value.transform.key if isinstance(value, Run) and value._saved else None
+        return clean(" ".join(str(part) for part in (value.uid, ran, named, status) if part))
     return value if isinstance(value, str) and value.isprintable() else repr(value)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lineagelog.projections.registry import Registry
     from lineagelog.projections.table import Column, Kind
 
+_NAMES: Final = frozenset(("key", "name", "handle", "root"))
 _REFERRED_BY: Final = {"User": "handle", "Transform": "key", "ULabel": "name", "Record": "name"}
 
 
@@ -40,7 +41,8 @@ def read_frame(reader: Reader, registry: Registry, query: Query, extra: Sequence
 
     # A column such as `run_id` is shown as the relation `run`, by a field of the related record.
     shown: dict[str, str] = {}
-    for name in registry.fields:
+    # What people know a record by comes first: of a wide table little more is seen.
+    for name in sorted(registry.fields, key=lambda field: field not in _NAMES):
         if not name.endswith("_id"):
             shown[name] = name
         elif name.removesuffix("_id") in registry.relations:

@@ -83,7 +83,7 @@ class Run(AnnotatedRecord):
         reference: URL or id of the run in another system.
         reference_type: What `reference` is.
         git_commit: Commit of the checkout the code came from.
-        git_dirty: The checkout had uncommitted changes.
+        git_dirty: The checkout had uncommitted changes; `None` also of runs of other systems that do not tell.
         git_remote: URL of its remote.
         command: Command line, secrets redacted.
         host: Machine.

@@ -175,7 +175,21 @@ def _inputs(store: Store, named: Sequence[str]) -> list[Artifact]:
             raise ObjectMissingError(f"there is no input {text!r}; check the path, pattern or uid")
         new += [store.Artifact(path, key=_key(path), run=False) for path in paths]
     save_artifacts(store, new)
+    for artifact in new:
+        _hint_at_source(artifact)
     return [*found, *new]
+
+
+def _hint_at_source(artifact: Artifact) -> None:
+    """Point out that the lineage of an input ends at its new name, although its content was made on record."""
+    if artifact.run_id is not None or not artifact.size:
+        return
+    made = artifact.store.Artifact.filter(hash=artifact.hash, run__isnull=False).exclude(id=artifact.id).last()
+    if made is not None and made.transform is not None:
+        message.hint(
+            f"{artifact.key} has the content of {made.key or 'an artifact'}, made by {made.transform.key}; for a lineage that "
+            f"goes on to that, name it by its uid: --input {made.uid}"
+        )
 
 
 def _outputs(run: Run, named: Sequence[str], began: float) -> list[Artifact]:

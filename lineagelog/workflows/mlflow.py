@@ -195,6 +195,7 @@ def _told(experiment: str, run: Any) -> ForeignRun:
         parent=tags.get("mlflow.parentRunId"),
         git=GitState(
             commit=commit,
+            dirty=None,  # MLflow does not look.
             remote=redact_url(tags["mlflow.source.git.repoURL"]) if "mlflow.source.git.repoURL" in tags else None,
             branch=tags.get("mlflow.source.git.branch"),
         )

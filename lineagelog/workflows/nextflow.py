@@ -414,7 +414,7 @@ def _ids(value: Any) -> list[str]:
 
 
 def _git(remote: str | None, commit: str | None) -> GitState | None:
-    return GitState(commit=commit, remote=remote) if commit else None
+    return GitState(commit=commit, dirty=None, remote=remote) if commit else None
 
 
 def _moment(text: str | None, zone: tzinfo | None, what: str) -> datetime | None:

@@ -44,6 +44,14 @@ def test_init_says_what_it_wrote_unless_quiet(prov: Any) -> None:
     assert prov("--quiet", "init", "--storage", "./other").out == ""
 
 
+def test_init_in_a_folder_that_cannot_be_written_says_how_to_find_the_store(prov: Any, working_directory: Path) -> None:
+    (working_directory / ".lineagelog").symlink_to(working_directory / "gone" / "pointer")
+    made = prov("init", "--storage", "./mydata")
+    assert (made.code, made.err) == (exits.DONE, "")
+    assert f"set LINEAGELOG_STORE={working_directory / 'mydata'}" in made.out
+    assert prov("--store", "./mydata", "info").code == exits.DONE
+
+
 def test_info_tells_what_the_store_holds(prov: Any, story_on_each: Any, head: Callable[[], Any]) -> None:
     found = prov("info", "--json").object
     position, root = head()

@@ -157,3 +157,18 @@ def test_a_picture_shows_where_a_run_belongs_and_leads_to_its_code(store: Store,
     assert f"SHA&#45;256 {table.hash}" in drawn
     collection = ln.Collection(table, key="all tables").save()
     assert "Lineage of all tables" in collection.view_lineage(tmp_path / "a.html").read_text()
+
+
+def test_logs_and_diffs_of_runs_are_left_out_unless_something_has_read_them(store: Store, frame: Frame) -> None:
+    raw = ln.Artifact.from_dataframe(frame(), key="raw.parquet").save()
+    with ln.Run(ln.Transform("clean")) as run:
+        raw.load()
+        ln.Artifact.from_dataframe(frame(2), key="clean.parquet").save()
+        log = run._save_own("run_log", "log.txt", "dropped 3 rows")
+    assert set(raw.downstream()["name"].dropna()) == {"clean.parquet"}
+    assert set(raw.lineage_graph()) == {raw.uid, run.uid, ln.Artifact.get(key="clean.parquet").uid}
+    assert raw.uid in set(log.upstream()["uid"])
+    with ln.Run(ln.Transform("count warnings")):
+        log.load()
+        ln.Artifact.from_dataframe(frame(3), key="warnings.parquet").save()
+    assert set(raw.downstream()["name"].dropna()) == {"clean.parquet", log.key, "warnings.parquet"}

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 import lineagelog as ln
-from lineagelog.registries.description import build_tree, to_html
+from lineagelog.registries.description import _Shown, build_tree, to_html
 from lineagelog.store import Store
 
 
@@ -71,3 +71,18 @@ def test_fields_that_say_nothing_are_left_out(described: ln.Artifact, capsys: py
     shown = capsys.readouterr().out
     assert ".is_latest = True" in shown
     assert str(described.path) in shown, "what goes to a file is not cut"
+
+
+def test_where_no_page_can_be_shown_a_notebook_shows_the_text(described: ln.Artifact) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    shown, _ = DisplayFormatter().format(_Shown("<b>page</b>", "text"))
+    assert shown == {"text/html": "<b>page</b>", "text/plain": "text"}
+
+
+def test_runs_are_named_by_what_ran(store: Store) -> None:
+    with ln.Run(ln.Transform("clean"), name="Monday") as run, ln.Run(ln.Transform("count")) as inner:
+        pass
+    written = to_html(build_tree(run.refresh()))
+    assert f"{inner.uid} count finished" in written
+    assert f"{run.uid} clean Monday finished" in to_html(build_tree(inner.refresh()))

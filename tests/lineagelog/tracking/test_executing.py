@@ -52,6 +52,22 @@ def test_the_same_input_is_one_artifact_and_may_be_named_by_its_uid(sqlite_store
     assert first == second
 
 
+def test_an_input_that_was_made_on_record_under_another_name_is_pointed_out(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in.txt").write_text("a\n")
+    with ln.Run(ln.Transform("make")):
+        made = ln.Artifact("in.txt", key="study/in.txt").save()
+    capsys.readouterr()
+    execute(["cat", "in.txt"], inputs=["in.txt"])
+    assert (
+        f"made by make; for a lineage that goes on to that, name it by its uid: --input {made.uid}"
+        in capsys.readouterr().err
+    )
+    execute(["cat", "in.txt"], inputs=[made.uid])
+    assert "made by" not in capsys.readouterr().err
+
+
 def test_a_program_that_fails_is_a_failed_run_without_outputs(store: Store) -> None:
     done = execute(["sh", "-c", "echo partial > out.txt; echo why >&2; exit 7"], outputs=["out.txt"])
     assert (done.exit_code, done.outputs, done.run.status) == (7, (), "failed")

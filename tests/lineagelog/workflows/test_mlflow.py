@@ -95,6 +95,7 @@ def test_a_second_import_adds_what_is_new_and_completes_what_was_open(
     assert (len(done.new), done.known) == (2, 4)
     killed = store.Run.get(status="aborted")
     assert (killed.error_type, killed.git_commit) == ("KILLED", "6a1f0c2be7d94835a0f1c96d2e84b7f35c0d1a2e")
+    assert killed.git_dirty is None
     assert killed.features.get_values() == {"f1": pytest.approx(0.2), "long": 499.5}
     assert [artifact.key for artifact in killed.outputs] == [
         "other study/MyModel/README.md",

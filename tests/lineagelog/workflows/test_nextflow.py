@@ -36,6 +36,7 @@ def test_tasks_become_runs_with_their_times_and_files(store: Store, folder: Path
     whole = store.Run.get(transform__key="line-counts")
     assert (whole.status, whole.params, whole.reference_type) == ("finished", {"input": "reads/*.txt"}, "nextflow")
     assert whole.git_commit == "6a1f0c2be7d94835a0f1c96d2e84b7f35c0d1a2e"
+    assert whole.git_dirty is None
     assert {artifact.key for artifact in whole.outputs} == {"line-counts/trace.txt", "line-counts/bco.json"}
     tasks = store.Run.filter(initiated_by_run=whole).to_list()
     assert {run.host for run in tasks} == {whole.host}
