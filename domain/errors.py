@@ -191,15 +191,17 @@ class ReasonRequiredError(DomainError):
 
     Attributes:
         attempt: Topic of the event that was not recorded.
+        what: The same in words: the kind of event, and the record it is about.
     """
 
-    def __init__(self, attempt: str) -> None:
-        super().__init__(attempt)
+    def __init__(self, attempt: str, what: str | None = None) -> None:
+        super().__init__(attempt, what)
         self.attempt = attempt
+        self.what = what or attempt
 
     def __str__(self) -> str:
         return (
-            f"this store demands a reason for each change and deletion ({self.attempt}), and none was given; nothing was changed. "
+            f"this store demands a reason for each change and deletion, and none was given for {self.what}; nothing was changed. "
             "Say why with reason='…' or --reason, or around several changes `with store.because('…'):`"
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineagelog import message
-from lineagelog.domain.errors import ExportError, InvalidValueError, UnknownFormatError
+from lineagelog.domain.errors import ExportError, InvalidValueError, RecordNotFoundError, UnknownFormatError
 from lineagelog.domain.store import ExportMade
 from lineagelog.domain.values import time_text
 from lineagelog.progress import statement_progress
@@ -173,7 +173,10 @@ def _uid_of(store: Store, registry: str, name: str, value: BaseRecord | str | No
             raise InvalidValueError(registry.lower(), f"is {record!r}, which is no {registry}")
     else:
         records = store._registry(registry)
-        record = records.filter(**{name: value}).one_or_none() or records.get(value)
+        try:
+            record = records.filter(**{name: value}).one_or_none() or records.get(value)
+        except RecordNotFoundError as exc:
+            raise RecordNotFoundError(registry, f"the {name} or uid {value!r}") from exc
     record._need_saved("export")
     return str(record.uid)
 

@@ -61,11 +61,7 @@ class Session:
             handle = kept.handle if kept is not None else None
             row = self._user(handle or ANONYMOUS_HANDLE)
             if row is None:
-                raise UserNotFoundError(
-                    "User",
-                    f"handle {handle!r}",
-                    "register it with `prov login HANDLE --name NAME`, or unset LINEAGELOG_USER",
-                )
+                raise UserNotFoundError("User", f"handle {handle!r}", _whence(str(handle)))
             self._actor = Id(row["id"])
             self._auth = "declared" if handle and handle != ANONYMOUS_HANDLE else "anonymous"
             self.id = Id(kept.session) if kept is not None and kept.session is not None else None
@@ -176,6 +172,16 @@ class Session:
 
     def _user(self, handle: str) -> RowDict | None:
         return find_one(self._store.log.database, schema.USERS, handle=handle)
+
+
+def _whence(handle: str) -> str:
+    """Say where the handle of a user comes from whom the store does not know, and what to do."""
+    if os.environ.get("LINEAGELOG_USER"):
+        return f"LINEAGELOG_USER names it; unset it, or register the user with `prov login {handle} --name NAME`"
+    return (
+        "the last `prov login` of this account was by that name, perhaps in another copy of this store; log in anew: "
+        f"`prov login HANDLE`, with `--name NAME` for a new user, or `prov login {handle} --name NAME`"
+    )
 
 
 @lru_cache(maxsize=64)

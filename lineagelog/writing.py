@@ -28,7 +28,7 @@ def written_whole(path: Path, failure: str) -> Iterator[BinaryIO]:
         # Not by tempfile, whose files nobody else may read: the process's mask says who may.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except (OSError, ValueError) as exc:
-        raise ExportError(f"{failure}: {exc}; choose a folder that exists and that you may write") from exc
+        raise ExportError(f"{failure}: {_cause(exc)}; choose a folder that exists and that you may write") from exc
     try:
         with os.fdopen(descriptor, "wb") as out:
             yield cast("BinaryIO", out)
@@ -36,5 +36,10 @@ def written_whole(path: Path, failure: str) -> Iterator[BinaryIO]:
     except BaseException as exc:
         temporary.unlink(missing_ok=True)
         if isinstance(exc, OSError) and not isinstance(exc, LineageLogError):
-            raise ExportError(f"{failure}: {exc}; choose another place") from exc
+            raise ExportError(f"{failure}: {_cause(exc)}; choose another place") from exc
         raise
+
+
+def _cause(exc: Exception) -> str:
+    """Say what went wrong without the name of the temporary file, which tells nobody anything."""
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)

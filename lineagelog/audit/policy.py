@@ -73,7 +73,9 @@ def check(reader: Readable, event: NewEvent) -> None:
         ReasonRequiredError: It does.
     """
     if is_reason_required(reader):
-        raise ReasonRequiredError(event.fact.topic)
+        registry, uid = _record_of(reader, event)
+        record = f" of {registry} {uid}" if registry is not None else ""
+        raise ReasonRequiredError(event.fact.topic, f"{type(event.fact).__name__}{record}")
 
 
 def record_refusal(
@@ -88,14 +90,18 @@ def record_refusal(
 
 def record_missing_reason(store: Store, event: NewEvent) -> None:
     """Put on record that a change was refused for want of a reason."""
+    registry, uid = _record_of(store.log.database, event)
+    record_refusal(store, event.fact.topic, "no reason was given", registry=registry, uid=uid)
+
+
+def _record_of(reader: Readable, event: NewEvent) -> tuple[str | None, str | None]:
+    """Find the record that an event is about: its registry and its uid."""
     for table in schema.TABLES:
         if "revision" in table.names:
-            row = find_one(store.log.database, table, id=event.stream)
+            row = find_one(reader, table, id=event.stream)
             if row is not None:
-                registry = _REGISTRY_OF.get(table.name)
-                record_refusal(store, event.fact.topic, "no reason was given", registry=registry, uid=row["uid"])
-                return
-    record_refusal(store, event.fact.topic, "no reason was given")
+                return _REGISTRY_OF.get(table.name), row["uid"]
+    return None, None
 
 
 _REGISTRY_OF: Final = {

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
 
+from lineagelog.audit.trail import with_whole_uids
 from lineagelog.domain import clock
 from lineagelog.domain.errors import ExportError, UnknownFormatError
 from lineagelog.domain.event import Context
@@ -94,7 +95,8 @@ class AuditTrail:
         """
         self._store = store
         self._field = field
-        self._conditions = {**conditions, "field": field}
+        # The report names records in full: a beginning that tells one record today may not tell it tomorrow.
+        self._conditions = {**with_whole_uids(store, conditions), "field": field}
         # A condition that names nothing is refused now, not when the first row is read.
         self._entries()
 
@@ -337,12 +339,16 @@ _HTML_START: Final = """<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-body {{ font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222; }}
-table {{ border-collapse: collapse; }}
-th, td {{ text-align: left; vertical-align: top; padding: .25em .6em; border-bottom: 1px solid #ddd; white-space: pre-wrap; }}
+body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #222; }}
+table {{ border-collapse: collapse; font-size: 11px; }}
+th, td {{ text-align: left; vertical-align: top; padding: .25em .5em; border-bottom: 1px solid #ddd; white-space: pre-wrap; }}
 th {{ position: sticky; top: 0; background: #f4f4f4; }}
-td {{ max-width: 28em; overflow-wrap: anywhere; }}
-@media print {{ body {{ margin: 0; font-size: 9px; }} th {{ position: static; }} tr {{ break-inside: avoid; }} }}
+td {{ max-width: 28em; overflow-wrap: break-word; }}
+td:nth-child(n+10):nth-child(-n+15) {{ min-width: 7em; overflow-wrap: anywhere; }}
+@page {{ size: landscape; margin: 1cm; }}
+@media print {{
+  body {{ margin: 0; font-size: 9px; }} table {{ font-size: 6px; }} th {{ position: static; }} tr {{ break-inside: avoid; }}
+}}
 </style></head><body>
 <h1>Audit trail</h1>
 <p>{title}</p>

@@ -33,6 +33,7 @@ from lineagelog.projections.rows import RowDict, find_in, find_one
 from lineagelog.projections.table import Table
 
 if TYPE_CHECKING:
+    from lineagelog.registries.record import BaseRecord
     from lineagelog.store import Store
 
 _PAGE: Final = 500
@@ -200,7 +201,7 @@ def trail(
         "actor": _user_id(store, who) if who is not None else None,
         "topic": _topic(what) if what is not None else None,
         **(_about(store, record) if record is not None else {}),
-        "run": _run_id(store, run) if run is not None else None,
+        "run": _run(store, run).id if run is not None else None,
         "reason": _reason(why) if why is not None else None,
         "since": time_text(since) if since is not None else None,
         "until": time_text(until) if until is not None else None,
@@ -307,6 +308,9 @@ def _details(fact: Event, named: Mapping[Table, Mapping[str, tuple[str, str | No
             ids = value if isinstance(value, list) else [value]
             known_as = [_known_as(named[reference[0]], record_id) for record_id in ids]
             value = known_as if isinstance(value, list) else known_as[0]
+        if field == "attempt" and value in TOPICS:
+            # By the name that every other event has here.
+            value = TOPICS[value].__name__
         details[field] = msgspec.to_builtins(value)
     return details
 
@@ -444,9 +448,21 @@ def _about(store: Store, uid: str) -> dict[str, Any]:
     return {"stream": record.id, "mentioned": (store.id, AttemptRefused.topic, f'"{record.uid}"')}
 
 
-def _run_id(store: Store, uid: str) -> str:
+def with_whole_uids(store: Store, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace beginnings of uids among the conditions of `trail` by the uids they stand for."""
+    from lineagelog.registries.finding import find_record
+
+    whole = dict(conditions)
+    if (record := whole.get("record")) is not None and record != store.uid:
+        whole["record"] = find_record(store, record).uid
+    if whole.get("run") is not None:
+        whole["run"] = _run(store, whole["run"]).uid
+    return whole
+
+
+def _run(store: Store, uid: str) -> BaseRecord:
     from lineagelog.registries.finding import find_record
 
     if not is_base62(uid):
         raise RecordNotFoundError("Run", f"the uid {uid!r}", "a uid holds only letters and digits")
-    return find_record(store, uid, ("Run",)).id
+    return find_record(store, uid, ("Run",))

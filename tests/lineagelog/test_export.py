@@ -71,7 +71,7 @@ def test_contradictions_are_refused_and_nothing_is_written(study: Store, tmp_pat
         (InvalidValueError, "time zone", {"since": datetime(2026, 1, 1)}),
         (InvalidValueError, "'soon'", {"until": "soon"}),
         (InvalidValueError, "which is no Project", {"project": study.User.get(handle="ada")}),
-        (RecordNotFoundError, "nothing", {"project": "nothing"}),
+        (RecordNotFoundError, "the name or uid .nothing", {"project": "nothing"}),
         (UnknownFormatError, "prov-jsonld", {"format": "word"}),
     ):
         with pytest.raises(error, match=text):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import lineagelog as ln
-from lineagelog import errors
+from lineagelog import errors, location
 from lineagelog.domain.event import Context
 from lineagelog.store import Store
 
@@ -121,6 +121,15 @@ def test_a_kept_login_holds_for_later_processes_until_logout(store: Store, store
         assert latest.user.handle == "anonymous"
     (ended,) = store.events(topic="user.logged_out")
     assert ended.fact.session == store.session.id  # type: ignore[attr-defined]
+
+
+def test_a_kept_login_from_another_copy_of_the_store_is_not_blamed_on_the_environment(
+    store: Store, store_folder: Path
+) -> None:
+    location.keep_login(store.id, location.Login("ada", None))
+    with Store.open(store_folder) as copy, pytest.raises(errors.UserNotFoundError, match="another copy") as caught:
+        copy.ULabel("x").save()
+    assert "LINEAGELOG_USER" not in str(caught.value)
 
 
 def test_a_kept_login_of_a_user_the_store_does_not_know_can_be_ended(

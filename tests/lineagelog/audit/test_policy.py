@@ -113,6 +113,20 @@ def test_what_only_adds_needs_no_reason(store: Store, strict: Any, frame: Callab
     assert not [event for event in store.events() if isinstance(event.fact, AttemptRefused)]
 
 
+def test_a_refusal_names_the_change_and_the_record_as_the_trail_does(store: Store, strict: Any) -> None:
+    artifact = strict[0]
+    with pytest.raises(
+        ReasonRequiredError, match=f"none was given for ArtifactTrashed of Artifact {artifact.uid}; nothing"
+    ):
+        artifact.delete()
+    (*_, row) = store.audit(record=artifact.uid)
+    assert (row.event, row.key, row.details) == (
+        "AttemptRefused",
+        artifact.key,
+        {"attempt": "ArtifactTrashed", "why": "no reason was given"},
+    )
+
+
 def test_one_reason_for_several_changes(store: Store, strict: Any, frame: Callable[..., pd.DataFrame]) -> None:
     artifact = strict[0]
     with store.because("new calibration"):

@@ -222,6 +222,9 @@ def test_a_report_that_is_written_is_an_event_as_any_export(
         sha256=sha256(content).hexdigest(),
         size_bytes=len(content),
     )
+    artifact, run = edited
+    whole = f"record {artifact.uid}, run {run.uid}"
+    assert store.audit(record=artifact.uid[:5], run=run.uid[:5]).scope == whole, "a beginning may tell two some day"
     # The report itself is no part of the log it tells of.
     store.audit().write(tmp_path / "trail.html")
     assert f"log of {event.position} events" in (tmp_path / "trail.html").read_text()
