@@ -1,10 +1,10 @@
-"""What artifacts, runs and collections share: labels, projects and values of features can be put on them."""
+"""What artifacts, runs and collections share beside their lineage: labels, projects and values of features can be put on them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lineagelog.registries.record import BaseRecord
+from lineagelog.registries.lineal import LinealRecord
 
 if TYPE_CHECKING:
     from lineagelog.registries.entity import Record
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from lineagelog.registries.project import Project
 
 
-class AnnotatedRecord(BaseRecord):
-    """A record that can be annotated."""
+class AnnotatedRecord(LinealRecord):
+    """A record of the lineage, which can be annotated."""
 
     @property
     def labels(self) -> Labels:

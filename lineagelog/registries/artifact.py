@@ -20,7 +20,6 @@ from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections.registry import ARTIFACT
 
 if TYPE_CHECKING:
-    import networkx as nx
     import pandas as pd
     from upath import UPath
 
@@ -484,21 +483,6 @@ class Artifact(MadeFromObjects):
         """All versions of the family, this one included."""
         return self.store.Artifact._whole().filter(stem=self.uid[:ARTIFACT_STEM_LENGTH])
 
-    def view_lineage(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Any:
-        """Draw the lineage around the artifact: a picture in a notebook, a file elsewhere.
-
-        Args:
-            path: File to write, `.svg`, `.png`, `.pdf`, `.html`, `.dot`, `.mmd` or `.graphml`;
-                `lineage-<uid>.svg` in the working directory by default outside notebooks.
-            options: `direction` (`both`, `upstream` or `downstream`) and `max_depth` (derivation steps).
-
-        Returns:
-            In a notebook the picture, elsewhere the path of the file.
-        """
-        from lineagelog.lineage import view_lineage
-
-        return view_lineage(self, path, **options)
-
     def view_tree(self, *, max_depth: int = 6, max_files: int = 50) -> None:
         """Print what lies in a folder artifact, here or remote, without reading its files.
 
@@ -518,36 +502,6 @@ class Artifact(MadeFromObjects):
         check_usable(self)
         backend = self.store.storage_backend(self.storage_id)
         show_tree(read_tree(backend, self.storage_path, max_depth=max_depth, max_files=max_files))
-
-    def upstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
-        """List everything the artifact was made from.
-
-        Args:
-            max_depth: Derivation steps to follow; all by default.
-
-        Returns:
-            One row for each artifact and run, nearest first: `depth`, `kind`, `uid`, `name`, `transform`, `user`, `at`.
-        """
-        from lineagelog.lineage import lineage_table
-
-        return lineage_table(self, "upstream", max_depth)
-
-    def downstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
-        """List everything that was made from the artifact; see `upstream`."""
-        from lineagelog.lineage import lineage_table
-
-        return lineage_table(self, "downstream", max_depth)
-
-    def lineage_graph(self, *, direction: str = "both", max_depth: int | None = None) -> nx.MultiDiGraph[str]:
-        """Return the lineage as a networkx graph in the direction of data flow, nodes named by their uids.
-
-        Args:
-            direction: `both`, `upstream` or `downstream`.
-            max_depth: Derivation steps to follow; all by default.
-        """
-        from lineagelog.lineage import lineage_graph
-
-        return lineage_graph(self, direction, max_depth)
 
 
 def _check_not_own(path: str, relative: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -23,7 +22,6 @@ from lineagelog.registries.definition import hint_similar
 
 if TYPE_CHECKING:
     import anndata
-    import networkx as nx
     import pandas as pd
     import pyarrow.dataset as ds
 
@@ -288,30 +286,6 @@ class Collection(AnnotatedRecord):
     def cache(self, *, is_run_input: bool | None = None) -> list[Any]:
         """Return a local path of each artifact, checked; see `Artifact.cache`."""
         return [artifact.cache(is_run_input=is_run_input) for artifact in self]
-
-    def view_lineage(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Any:
-        """Draw the lineage around all artifacts of the collection; see `Artifact.view_lineage`."""
-        from lineagelog.lineage import view_lineage
-
-        return view_lineage(self, path, **options)
-
-    def upstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
-        """List the artifacts and everything they were made from; see `Artifact.upstream`."""
-        from lineagelog.lineage import lineage_table
-
-        return lineage_table(self, "upstream", max_depth)
-
-    def downstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
-        """List the artifacts and everything that was made from them; see `Artifact.upstream`."""
-        from lineagelog.lineage import lineage_table
-
-        return lineage_table(self, "downstream", max_depth)
-
-    def lineage_graph(self, *, direction: str = "both", max_depth: int | None = None) -> nx.MultiDiGraph[str]:
-        """Return the lineage of all artifacts as one networkx graph; see `Artifact.lineage_graph`."""
-        from lineagelog.lineage import lineage_graph
-
-        return lineage_graph(self, direction, max_depth)
 
     def __iter__(self) -> Iterator[Artifact]:
         return iter(self.artifacts) if self._saved else iter(self._members)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
@@ -15,6 +14,7 @@ from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.rows import RowDict, find_one
+from lineagelog.registries.lineal import HierarchicalRecord
 from lineagelog.registries.record import BaseRecord
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Definition(BaseRecord):
         message.info(text)
 
 
-class TypedDefinition(Definition):
+class TypedDefinition(Definition, HierarchicalRecord):
     """A definition that can be an instance of a type, and have parents.
 
     Attributes:
@@ -199,28 +199,6 @@ class TypedDefinition(Definition):
         registry: Any = self.store._registry(self.registry.name)
         found: QuerySet[T] = registry.filter(parents=self)
         return found
-
-    def view_parents(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        with_children: bool = False,
-        max_depth: int | None = None,
-    ) -> Any:
-        """Draw all parents, and theirs: a picture in a notebook, a file elsewhere.
-
-        Args:
-            path: File to write, `.svg`, `.png`, `.pdf`, `.html`, `.dot` or `.mmd`; `parents-<uid>.svg` in the working directory
-                by default outside notebooks.
-            with_children: Draw all children as well.
-            max_depth: So many steps; to the end by default. Many that are alike become one box that tells their number.
-
-        Returns:
-            In a notebook the picture, elsewhere the path of the file.
-        """
-        from lineagelog.lineage import view_parents
-
-        return view_parents(self, path, with_children=with_children, max_depth=max_depth)
 
 
 def near_names(name: str, others: Iterable[str], *, count: int = 3, least: float = 0.6) -> list[str]:

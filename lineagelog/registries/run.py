@@ -51,9 +51,6 @@ from lineagelog.registries.record import to_python
 from lineagelog.registries.transform import Transform
 
 if TYPE_CHECKING:
-    import networkx as nx
-    import pandas as pd
-
     from lineagelog.adapters.transcript import Transcript
     from lineagelog.registries.artifact import Artifact
     from lineagelog.registries.queryset import QuerySet
@@ -439,30 +436,6 @@ class Run(AnnotatedRecord):
         kinds = {column.name: column.kind for column in schema.ENVIRONMENTS.columns}
         wanted = ("python", "implementation", "platform", "packages", "hardware", "conda", "conda_packages", "hash")
         return {name: to_python(kinds[name], row[name]) for name in wanted}
-
-    def view_lineage(self, path: str | Path | None = None, **options: Any) -> Any:
-        """Draw the lineage around the run; see `Artifact.view_lineage`."""
-        from lineagelog.lineage import view_lineage
-
-        return view_lineage(self, path, **options)
-
-    def upstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
-        """List what the run was made from; see `Artifact.upstream`."""
-        from lineagelog.lineage import lineage_table
-
-        return lineage_table(self, "upstream", max_depth)
-
-    def downstream(self, *, max_depth: int | None = None) -> pd.DataFrame:
-        """List what was made from the run's outputs; see `Artifact.upstream`."""
-        from lineagelog.lineage import lineage_table
-
-        return lineage_table(self, "downstream", max_depth)
-
-    def lineage_graph(self, *, direction: str = "both", max_depth: int | None = None) -> nx.MultiDiGraph[str]:
-        """Return the lineage as a networkx graph; see `Artifact.lineage_graph`."""
-        from lineagelog.lineage import lineage_graph
-
-        return lineage_graph(self, direction, max_depth)
 
     def bind(self, function: Callable[P, T]) -> Callable[P, T]:
         """Return the function as one that does its work in this run, whichever thread or process calls it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from lineagelog.projections import schema
 from lineagelog.projections.projector import inserted_row
 from lineagelog.projections.registry import TRANSFORM
 from lineagelog.projections.rows import Readable, RowDict, find
-from lineagelog.registries.record import BaseRecord
+from lineagelog.registries.lineal import HierarchicalRecord
 
 if TYPE_CHECKING:
     from lineagelog.registries.artifact import Artifact
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from lineagelog.registries.run import Run
 
 
-class Transform(BaseRecord):
+class Transform(HierarchicalRecord):
     """One version of a piece of code that turns data into data.
 
     Attributes:
@@ -221,28 +220,6 @@ class Transform(BaseRecord):
         from lineagelog.projections.lineage import transform_children
 
         return self._related(transform_children)
-
-    def view_parents(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        with_children: bool = False,
-        max_depth: int | None = None,
-    ) -> Any:
-        """Draw all parents, and theirs: a picture in a notebook, a file elsewhere.
-
-        Args:
-            path: File to write, `.svg`, `.png`, `.pdf`, `.html`, `.dot` or `.mmd`; `parents-<uid>.svg` in the working directory
-                by default outside notebooks.
-            with_children: Draw all children as well.
-            max_depth: So many steps; to the end by default. Many that are alike become one box that tells their number.
-
-        Returns:
-            In a notebook the picture, elsewhere the path of the file.
-        """
-        from lineagelog.lineage import view_parents
-
-        return view_parents(self, path, with_children=with_children, max_depth=max_depth)
 
     def _related(self, find_ids: Any) -> QuerySet[Transform]:
         self._need_saved("parents")

@@ -10,6 +10,7 @@ import pytest
 
 import lineagelog as ln
 from lineagelog import errors
+from lineagelog.content import remarks
 from lineagelog.store import Store
 
 Frame = Callable[..., pd.DataFrame]
@@ -248,7 +249,11 @@ def test_a_similar_name_is_pointed_out_once(
         assert capsys.readouterr().err.count(f"similar name exists: {name!r} (uid={first.uid!r})") == 1
 
 
-def test_a_new_family_with_a_similar_key_is_pointed_out(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_family_with_a_similar_key_is_pointed_out(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process looks so many times only, and other tests may have used them up.
+    monkeypatch.setattr(remarks, "_looks", iter(range(50)))
     artifact = ln.Artifact([1], key="raw/measured_cells.json", run=False).save()
     ln.Collection([artifact], "training set", run=False).save()
     ln.Transform("cluster cells").save()
@@ -261,7 +266,11 @@ def test_a_new_family_with_a_similar_key_is_pointed_out(store: Store, capsys: py
     assert "a Transform with a similar key exists: 'cluster cells'" in capsys.readouterr().err
 
 
-def test_keys_that_belong_together_are_not_called_similar(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_that_belong_together_are_not_called_similar(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process looks so many times only, and other tests may have used them up.
+    monkeypatch.setattr(remarks, "_looks", iter(range(50)))
     ln.Artifact([1], key="raw/measured_cells.json", run=False).save()
     # A version, another folder, another type, another number, and what is saved with others.
     ln.Artifact([2], key="raw/measured_cells.json", run=False).save()
