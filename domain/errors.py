@@ -302,7 +302,10 @@ class UnknownFormatError(ExportError, ValueError):
         self.choices = choices
 
     def __str__(self) -> str:
-        return f"unknown format {self.name!r}; choose one of: {', '.join(self.choices)}"
+        what = (
+            f"unknown format {self.name!r}" if self.name else "no format is named, and the name of the file tells none"
+        )
+        return f"{what}; choose one of: {', '.join(self.choices)}"
 
 
 class QueryError(ExportError, ValueError):

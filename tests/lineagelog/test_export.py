@@ -76,8 +76,10 @@ def test_contradictions_are_refused_and_nothing_is_written(study: Store, tmp_pat
     ):
         with pytest.raises(error, match=text):
             study.export(path, **options)  # type: ignore[arg-type]
-    with pytest.raises(UnknownFormatError):
+    with pytest.raises(UnknownFormatError, match=r"unknown format '\.docx'"):
         study.export(tmp_path / "out.docx")
+    with pytest.raises(UnknownFormatError, match="the name of the file tells none"):
+        study.export(tmp_path / "out")
     with pytest.raises(ExportError, match="it is a folder"):
         study.export(tmp_path, format="trig")
     assert not path.exists()
