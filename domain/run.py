@@ -86,8 +86,8 @@ class InputAccessed(Event, frozen=True):
 
     Attributes:
         artifact: Id of the artifact.
-        how: The call that read it: `cache`, `load` or `open`; `declared`; or `returned`,
-            if a call in the run read it and gave back data.
+        how: The call that read it: `cache`, `load` or `open`; `declared`; `returned`,
+            if a call in the run read it and gave back data; `given`, if data loaded from it were handed to the run.
         accessed_at: When, UTC text of 27 characters.
         role: Part the input plays in the run.
     """

@@ -18,6 +18,7 @@ from lineagelog.domain.ids import ARTIFACT_STEM_LENGTH
 from lineagelog.domain.redaction import redact_url
 from lineagelog.domain.values import check_name, check_text
 from lineagelog.projections.registry import ARTIFACT
+from lineagelog.registries.origin import Origin, remember
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -301,7 +302,7 @@ class Artifact(MadeFromObjects):
             UnsupportedFormatError: The suffix has no loader (use `cache()` or `open()`), or the content cannot be loaded.
         """
         content = load(self, trust=trust, options=options)
-        self._track_access("load", is_run_input)
+        self._track_access("load", is_run_input, content)
         return content
 
     def open(self, mode: str | None = None, *, is_run_input: bool | None = None) -> Any:
@@ -325,7 +326,7 @@ class Artifact(MadeFromObjects):
         self._need_saved("open")
         check_usable(self)
         opened = open_content(self, mode)
-        self._track_access("open", is_run_input)
+        self._track_access("open", is_run_input, opened)
         return opened
 
     def backed(self, mode: str | None = None, *, is_run_input: bool | None = None) -> Any:
@@ -355,11 +356,12 @@ class Artifact(MadeFromObjects):
         self._need_saved("verify")
         return verify_artifact(self)
 
-    def _track_access(self, how: str, is_run_input: bool | None) -> None:
+    def _track_access(self, how: str, is_run_input: bool | None, content: object = None) -> None:
         from lineagelog.preferences import settings
 
         if not (settings.track_run_inputs if is_run_input is None else is_run_input):
             return
+        remember(content, (Origin(self.store.id, self.id),))
         run = current.current_run(self.store)
         # What a run made itself is its output; reading it back makes it no input.
         own_output = run is not None and (run.id == self.run_id or self.id in run._made)

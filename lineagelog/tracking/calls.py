@@ -27,7 +27,7 @@ from lineagelog.domain.values import Json, check_json, check_name, name_of_file
 from lineagelog.registries.record import BaseRecord
 from lineagelog.registries.run import Run, entered, run_ended_by
 from lineagelog.registries.transform import Transform
-from lineagelog.tracking.handover import hand_over
+from lineagelog.tracking.handover import hand_over, take_given
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -134,7 +134,9 @@ class _Tracked:
         if around is None or around.pid != os.getpid():
             # In the process of the run around it, the environment is that run's.
             run._environment = _environment(os.getpid())
-        return run._begin_here()
+        run._begin_here()
+        take_given(run, bound.arguments.values())
+        return run
 
     def _bound(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> inspect.BoundArguments:
         """Name the arguments of a call."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import lineagelog as ln
 from lineagelog.projections import schema
 from lineagelog.projections.rows import find
+from lineagelog.registries import origin
 from lineagelog.store import Store
 
 
@@ -113,3 +115,47 @@ def test_a_caller_that_has_ended_takes_nothing_over(store: Store, raw: ln.Artifa
         run.finish()
         assert load("raw.parquet")["n"].tolist() == [1, 2]
     assert run.inputs.count() == 0
+
+
+@ln.tracked()
+def save(tables: Any, key: str) -> ln.Artifact:
+    return ln.Artifact.from_dataframe(pd.DataFrame({"key": [key]}), key=key).save()
+
+
+@ln.tracked()
+def double(table: pd.DataFrame) -> pd.DataFrame:
+    return table * 2
+
+
+@pytest.mark.parametrize("kind", ["loaded", "in a list", "in a dictionary", "returned", "computed by a call"])
+def test_what_a_call_is_given_is_in_the_lineage_of_what_it_saves(store: Store, raw: ln.Artifact, kind: str) -> None:
+    given: dict[str, Callable[[], Any]] = {
+        "loaded": raw.load,
+        "in a list": lambda: [1, raw.load()],
+        "in a dictionary": lambda: {"raw": raw.load()},
+        "returned": lambda: load("raw.parquet"),
+        "computed by a call": lambda: double(raw.load()),
+    }
+    result = save(given[kind](), "result.parquet")
+    run = result.run
+    assert run is not None
+    assert run.inputs.one() == raw
+    assert raw.uid in set(result.upstream()["uid"])
+    edges = find(store.log.database, schema.EDGES, run_id=run.id, kind="used")
+    assert [edge["how"] for edge in edges] == ["given"]
+
+
+def test_only_what_is_recorded_as_input_and_still_there_is_known(sqlite_store: Store) -> None:
+    raw = ln.Artifact.from_dataframe(pd.DataFrame({"n": [1, 2]}), key="raw.parquet", run=False).save()
+    known = len(origin._known)
+    table, other = raw.load(), raw.load(is_run_input=False)
+    assert (len(origin.origins_of(table)), origin.origins_of(other)) == (1, frozenset())
+    origin.remember(len, origin.origins_of(table))
+    assert not origin.origins_of(len)
+    raw.delete(permanent=True)
+    run = save([table, other], "result.parquet").run
+    assert run is not None
+    assert run.inputs.count() == 0
+    del table
+    gc.collect()
+    assert len(origin._known) == known
