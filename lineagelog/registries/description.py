@@ -145,7 +145,7 @@ def _add_annotations(tree: Tree, record: AnnotatedRecord) -> None:
     if features:
         branch = tree.add(Text("Features", style="bold"))
         for row in features:
-            value = f" = {_line(row['value'])}" if row["value"] is not None else ""
+            value = f" = {line_of(row['value'])}" if row["value"] is not None else ""
             branch.add(Text(clean(f"{row['feature']}: {row['dtype']}{value} {row['unit'] or ''}".rstrip())))
     branch = tree.add(Text("Labels", style="bold"))
     for name in ("ulabels", "records", "projects"):
@@ -181,14 +181,14 @@ def _add(branch: Tree, name: str, value: Any) -> None:
         count = value.count()
         inner = branch.add(Text(f".{name} ({count})"))
         for record in records:
-            inner.add(Text(_line(record)))
+            inner.add(Text(line_of(record)))
         if count > _MANY:
             inner.add(Text(f"… and {count - _MANY} more"))
     else:
-        branch.add(Text(f".{name} = {_line(value)}"))
+        branch.add(Text(f".{name} = {line_of(value)}"))
 
 
-def _line(value: Any) -> str:
+def line_of(value: Any) -> str:
     """Write a value on one line; control characters are shown, not sent to the terminal."""
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()

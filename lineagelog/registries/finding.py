@@ -40,5 +40,8 @@ def find_record(store: Store, uid: str, registries: tuple[str, ...] = REGISTRIES
     if not found:
         raise RecordNotFoundError("record", f"the uid {uid!r}", f"looked in {', '.join(registries)}")
     if len(found) > 1:
-        raise MultipleRecordsError("record", f"the uid {uid!r}", tuple(map(repr, found)))
+        from lineagelog.registries.description import line_of
+
+        shown = tuple(f"{record.registry.name} {line_of(record)}" for record in found)
+        raise MultipleRecordsError("record", f"the uid {uid!r}", shown)
     return found[0]

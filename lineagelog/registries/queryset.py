@@ -315,7 +315,9 @@ class QuerySet(Generic[R]):
         if not rows:
             raise RecordNotFoundError(self._class.__name__, criteria)
         if len(rows) > 1:
-            shown = [repr(self._record(row)) for row in rows[:_SHOWN_MATCHES]]
+            from lineagelog.registries.description import line_of
+
+            shown = [line_of(self._record(row)) for row in rows[:_SHOWN_MATCHES]]
             raise MultipleRecordsError(
                 self._class.__name__, criteria, tuple(shown + ["…"] * (len(rows) > _SHOWN_MATCHES))
             )

@@ -64,6 +64,7 @@ def test_get_of_nothing_or_of_several_is_an_error(filled: Store, refused: Refuse
         errors.MultipleRecordsError, lambda: ln.Artifact.get(key__startswith="clean/"), "more than one Artifact"
     )
     assert "clean/wine.parquet" in str(error)
+    assert "size=" not in str(error), "uid and key tell them apart"
 
 
 def test_an_ambiguous_beginning_of_a_uid_names_the_candidates(store: Store, refused: Refused) -> None:
