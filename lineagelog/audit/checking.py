@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lineagelog.audit.sealing import (
     KeptCheckpoint,
@@ -155,13 +156,16 @@ def verify(
     evidence.take_kept()
     # A replay by this software does not give what newer software has made of the same events.
     is_newer = store.log.database.written_by_newer is not None
+    claims = _claimed_heads(store)
     found = verify_log(
         store.log.database,
-        checkpoint_sizes={held.checkpoint.size for held, _ in evidence.held},
+        checkpoint_sizes={held.checkpoint.size for held, _ in evidence.held} | {claim.size for claim in claims},
         projections=not (is_newer or log_only),
         progress=progress,
     )
     held, problems = evidence.compare(found)
+    # Where events are known to be altered, this says nothing more.
+    problems += [] if found.problems else _contradicted(claims, found)
     notes = _not_checked(held, evidence, keys, content=content, log_only=log_only)
     not_checked = (*_not_known(found, is_newer=is_newer), *notes)
     checked = None
@@ -179,6 +183,48 @@ def verify(
         found.clock_anomalies,
         registries_checked=not (is_newer or log_only),
     )
+
+
+class _Claim(NamedTuple):
+    """An event that names the tree head over the events before it, as exports and checkpoints do."""
+
+    position: int
+    size: int
+    root: str
+
+
+def _claimed_heads(store: Store) -> list[_Claim]:
+    """Read what the log says of its own earlier heads: whoever rewrites an event and fits the tree has to find these as well."""
+    from lineagelog.adapters.log.schema import EVENTS
+    from lineagelog.domain.event import decode
+    from lineagelog.domain.store import CheckpointSealed, ExportMade
+
+    sql = f"SELECT position, topic, payload FROM {EVENTS.name} WHERE stream = ? AND topic IN (?, ?)"  # noqa: S608 - names from the schema only
+    claims = []
+    # What cannot be read is named by the check of the events.
+    with suppress(LineageLogError):
+        for position, topic, payload in store.log.database.read(
+            sql, (store.id, ExportMade.topic, CheckpointSealed.topic)
+        ):
+            fact = decode(topic, payload)
+            if isinstance(fact, ExportMade | CheckpointSealed) and 0 < fact.up_to_position < position:
+                claims.append(_Claim(position, fact.up_to_position, fact.root))
+    return claims
+
+
+def _contradicted(claims: Sequence[_Claim], found: Verification) -> list[Problem]:
+    """Name the first event whose word on an earlier head the tree does not bear out."""
+    from lineagelog.adapters.log.verification import Problem
+
+    wrong = [claim for claim in claims if found.roots.get(claim.size) != claim.root]
+    if not wrong:
+        return []
+    first = min(wrong, key=lambda claim: claim.size)
+    what = (
+        f"says that the first {first.size} events had the tree root {first.root}, and theirs is {found.roots.get(first.size)}: "
+        "events among them were changed together with their leaf hashes, or this one was"
+    )
+    return [Problem(first.position, what)]
 
 
 class _Evidence:

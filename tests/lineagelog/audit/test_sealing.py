@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lineagelog import location
-from lineagelog.adapters.log.schema import TRIGGERS
+from lineagelog.adapters.log.schema import EVENTS, TRIGGERS
 from lineagelog.adapters.signing import SigningKey
 from lineagelog.audit.sealing import SealedCheckpoint
 from lineagelog.domain.errors import (
@@ -21,6 +21,7 @@ from lineagelog.domain.errors import (
     LogCorruptError,
     StorageError,
 )
+from lineagelog.domain.merkle import Frontier, encode_entry, leaf_hash
 from lineagelog.domain.note import Checkpoint, SignedNote
 from lineagelog.domain.store import KeyRegistered
 from lineagelog.store import Store
@@ -264,3 +265,33 @@ def test_no_proof_is_written_of_an_event_that_was_changed(sqlite_store: Store, t
     assert not (tmp_path / "p.json").exists()
     set_reason(None)
     sqlite_store.prove(label, tmp_path / "p.json")
+
+
+def test_an_event_rewritten_with_its_tree_is_told_by_an_export_made_after_it(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    label = sqlite_store.ULabel(name="checked").save(reason="by hand")
+    sqlite_store.export(tmp_path / "all.trig")
+    exported = sqlite_store.log.head().position
+
+    def rewrite(reason: str) -> None:
+        with sqlite_store.log.database.write() as transaction:
+            for name in TRIGGERS["sqlite"]:
+                transaction.execute(f"DROP TRIGGER {name}")
+            transaction.execute("UPDATE events SET reason = ? WHERE stream = ?", (reason, label.id))
+            frontier = Frontier()
+            for row in transaction.read(f"SELECT {', '.join(EVENTS.names)} FROM events ORDER BY position"):
+                leaf = leaf_hash(encode_entry(row[:-1]))
+                frontier.extend([leaf])
+                transaction.execute("UPDATE events SET leaf_hash = ? WHERE position = ?", (leaf.hex(), row[0]))
+            head = (frontier.to_bytes().hex(), frontier.root().hex())
+            transaction.execute("UPDATE log_head SET frontier = ?, root = ?", head)
+            for statement in TRIGGERS["sqlite"].values():
+                transaction.execute(statement)
+
+    rewrite("by machine")
+    (problem,) = sqlite_store.verify().problems
+    assert problem.position == exported
+    assert f"says that the first {exported - 1} events had the tree root" in problem.what
+    rewrite("by hand")
+    assert sqlite_store.verify().ok
