@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import lru_cache
 from itertools import islice
@@ -267,11 +267,16 @@ def _forged(work: Path, change: Callable[[sqlite3.Connection], None], *, fit: bo
             database.execute(f"DROP TRIGGER {name}")
         change(database)
         if fit:
-            frontier = Frontier()
+            frontier, roots = Frontier(), dict[int, str]()
             for *columns, _ in database.execute(f"SELECT {_COLUMNS} FROM events ORDER BY position").fetchall():
+                columns[-1] = _fitting(columns[-1], roots)
                 leaf = leaf_hash(encode_entry(columns))
                 frontier.extend([leaf])
-                database.execute("UPDATE events SET leaf_hash = ? WHERE position = ?", (leaf.hex(), columns[0]))
+                roots[frontier.size] = frontier.root().hex()
+                database.execute(
+                    "UPDATE events SET payload = ?, leaf_hash = ? WHERE position = ?",
+                    (columns[-1], leaf.hex(), columns[0]),
+                )
             database.execute(
                 "UPDATE log_head SET position = ?, frontier = ?, root = ?",
                 (frontier.size, frontier.to_bytes().hex(), frontier.root().hex()),
@@ -282,6 +287,14 @@ def _forged(work: Path, change: Callable[[sqlite3.Connection], None], *, fit: bo
         with Store.open(work) as store:
             store.rebuild()
     return fit
+
+
+def _fitting(payload: str, roots: Mapping[int, str]) -> str:
+    """Let an event that names an earlier tree head name the one of the forged log."""
+    fact = json.loads(payload)
+    if fact.get("root") is None or fact.get("up_to_position") not in roots:
+        return payload
+    return json.dumps({**fact, "root": roots[fact["up_to_position"]]}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _size(database: sqlite3.Connection) -> int:
