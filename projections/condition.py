@@ -503,6 +503,12 @@ def _json_test(column: str, what: str, path: tuple[str, ...], lookup: str, value
         bounds = (_json_test(column, what, path, "gte", low), _json_test(column, what, path, "lte", high))
         return Join("and", bounds)
     scalar = _json_scalar(value, what)
+    if lookup == "contains":
+        # A list contains what equals one of its items, a text contains another; which of them is there, only the row can tell.
+        among = Compare(column, "json_has", (_json.encode([scalar]).decode(),), path)
+        if not isinstance(scalar, str):
+            return among
+        return any_of([among, replace(_text_test(column, lookup, scalar, what, path), operator="json_text_contains")])
     if lookup in _TEXT_LOOKUPS:
         if not isinstance(scalar, str):
             raise InvalidValueError(what, f"was compared by {lookup} with {type(value).__name__}; pass text")

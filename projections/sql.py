@@ -435,6 +435,17 @@ class _Writer:
             same_kind = sa.or_(item.c.type == kind, sa.and_(item.c.type.in_(number_kinds), kind.in_(number_kinds)))
             among = sa.select(sa.literal_column("1")).select_from(item).where(item.c.atom == atom, same_kind)
             tests.append(among.correlate(levels[-1]).exists())
+        elif operator == "has":
+            held = sa.case((kind == self.literal("array"), levels[-1].c.value), else_=self.literal("[]"))
+            held = sa.func.json_each(held).table_valued("type", "atom", name=self.name())
+            item = sa.func.json_each(self.value(first)).table_valued("type", "atom", name=self.name())
+            same_kind = sa.or_(
+                item.c.type == held.c.type, sa.and_(item.c.type.in_(number_kinds), held.c.type.in_(number_kinds))
+            )
+            same = sa.and_(item.c.atom == held.c.atom, same_kind)
+            tests.append(
+                sa.select(sa.literal_column("1")).select_from(held, item).where(same).correlate(levels[-1]).exists()
+            )
         elif operator.startswith("text_"):
             tests += [kind == self.literal("text"), self.test(atom, operator.removeprefix("text_"), first)]
         else:
@@ -462,6 +473,9 @@ class _Writer:
         if operator == "in":
             items = sa.func.jsonb_array_elements(sa.cast(self.value(first), sa.Text).op("::")(jsonb))
             return value.in_(sa.select(items))
+        if operator == "has":
+            held = value.op("@>")(sa.cast(self.value(first), sa.Text).op("::")(jsonb))
+            return sa.and_(kind == self.literal("array"), held)
         if operator.startswith("text_"):
             text = sa.collate(sa.func.jsonb_extract_path_text(sa.func.jsonb_build_array(value), self.literal("0")), "C")
             return sa.and_(kind == self.literal("string"), self.test(text, operator.removeprefix("text_"), first))

@@ -33,7 +33,7 @@ _PATHS: Final = {"created_by": "created_by__handle", "transform": "transform__ke
 """Relation to the field by which people know the record it leads to."""
 
 _HEADINGS: Final = {
-    "version_number": "no.",
+    "version_number": "version",
     "version": "tag",
     "is_latest": "latest",
     "created_at": "created",
@@ -189,6 +189,9 @@ def _shown(row: dict[str, Any], field: str) -> Any:
 
         return LOST if has_ended(row["host"], row["pid"], row["started_at"]) else STARTED
     value = row[_PATHS.get(field, field)]
+    if field == "version_number":
+        # People count from 1; the field counts from 0, as the last letters of the uid do.
+        return value + 1
     if field == "size" and row["n_files"] is not None:
         return f"{value} ({row['n_files']:,} file{'' if row['n_files'] == 1 else 's'})"
     return value
@@ -200,7 +203,7 @@ _listing(
         "artifacts",
         ("uid", "key", "version_number", "version", "size", "kind", "is_latest", "created_by", "created_at"),
         cut=("key", "tag", "created_by"),
-        drop=("created_by", "kind", "tag", "latest", "created", "size", "no."),
+        drop=("created_by", "kind", "tag", "latest", "created", "size", "version"),
         example="key__endswith=.csv",
         hint="save one in Python with ln.Artifact(PATH, key=NAME).save()",
     )
@@ -222,7 +225,7 @@ _listing(
         "transforms",
         ("uid", "key", "type", "version_number", "version", "is_latest", "created_by", "created_at"),
         cut=("key", "tag", "created_by"),
-        drop=("created_by", "tag", "type", "latest", "created", "no."),
+        drop=("created_by", "tag", "type", "latest", "created", "version"),
         example="is_latest=true",
         hint="a script or notebook is registered when it calls ln.track()",
     )
