@@ -49,9 +49,9 @@ class DescriptorListener:
         words = [str(theirs.fileno()), *(f"{end}:{self._before[number]}" for number, (end, _) in channels.items())]
         self._listening = subprocess.Popen(
             [
+                # With `site`, by which an editable installation is found.
                 sys.executable,
                 "-I",
-                "-S",
                 "-c",
                 _START.format(path=[entry for entry in sys.path if isinstance(entry, str)]),
                 *words,

@@ -50,8 +50,24 @@ def _say(mark: str, text: str, *, level: int) -> None:
         # A description in it may have been written by somebody else.
         shown = clean(text, keep="\n")
         # The terminal may be gone and a pipe have no reader: nobody's work ends because a message is not read.
-        with suppress(OSError, ValueError):
+        try:
             print(f"{mark} {shown}", file=stream)
+        except (OSError, ValueError):
+            _drop(stream)
+
+
+def _drop(stream: TextIO) -> None:
+    """Take what could not be written out of the stream's buffer: at its end Python would try again, and fail with code 120."""
+    with suppress(OSError, ValueError):
+        number = stream.fileno()
+        before, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, number)
+            stream.flush()
+        finally:
+            os.dup2(before, number)
+            os.close(before)
+            os.close(nowhere)
 
 
 def _stream(level: int) -> TextIO | None:

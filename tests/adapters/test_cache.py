@@ -337,7 +337,8 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(start: Start, tmp_path: P
     put("big", {"a": b"a", "b": os.urandom(300_000)})
     process = start(
         """
-        import resource
+        import resource, sys
+        sys.dont_write_bytecode = True
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
             cache.get(content("big"), source, "big")

@@ -388,6 +388,8 @@ def test_what_finds_no_room_is_called_by_its_key_and_leaves_nothing(
         import numpy, pandas
         import lineagelog as ln
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        # Python keeps compiled modules that were cut short, and stumbles over them later.
+        sys.dont_write_bytecode = True
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
         what = sys.argv[1] if sys.argv[1].endswith(".bin") else pandas.DataFrame({"x": numpy.random.rand(500_000)})
         try:

@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def test_a_session_whose_terminal_is_closed_is_aborted_with_what_was_typed(
     sqlite_store: Store, session: Session
 ) -> None:
     session.type(TRACK, "x = 42")
+    # A signal between the prompt and the wait for a line is seen with the line only.
+    time.sleep(0.5)
     session.process.send_signal(signal.SIGHUP)
     assert session.process.wait(30) == -signal.SIGHUP
     run = sqlite_store.Run.get()
